@@ -1,0 +1,94 @@
+"""Every error that Algo.Py raises on purpose. The class tells the caller what to do.
+
+AlgoPyError
+├── InvalidInput          fix the input: a parameter, a bound, a file's content          exit 2
+├── Refused               a check said no: change the situation, not the call            exit 3
+├── NotFound              no such thing: look at the list                                exit 4
+│   └── NoData            there are no bars for what was asked: fetch or import them
+├── Damaged               stored data are not what was written: restore or set aside     exit 1
+├── StrategyBroken        the trader's code failed: fix the strategy                     exit 1
+├── Conflict              somebody else holds or has changed it: look again              exit 1
+└── VenueError            something at the place where orders go
+    ├── Rejected          the venue said no: record it, never resend
+    ├── OutcomeUnknown    the order may exist: look it up, never resend
+    ├── RateLimited       wait, then repeat reads only
+    ├── AuthFailed        stop this deployment and call a person
+    └── VenueDown         wait, then repeat reads only
+
+A message names the parameter, the value, the bound and the remedy. It never holds a secret.
+"""
+
+from __future__ import annotations
+
+
+class AlgoPyError(Exception):
+    """Anything that Algo.Py refuses or cannot do; `str()` is one line for a person."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(f"{message.rstrip('.')}. {remedy}" if remedy else message)
+
+
+class InvalidInput(AlgoPyError):
+    """A value from outside that cannot be used."""
+
+    exit_code = 2
+
+
+class Refused(AlgoPyError):
+    """A check that protects data or money said no."""
+
+    exit_code = 3
+
+
+class NotFound(AlgoPyError):
+    """A name, an id or a symbol that does not exist."""
+
+    exit_code = 4
+
+
+class NoData(NotFound):
+    """No bars are stored for what was asked."""
+
+
+class Damaged(AlgoPyError):
+    """Stored data that fail their own checks."""
+
+
+class StrategyBroken(AlgoPyError):
+    """A strategy's code that cannot be loaded, or that failed while it ran."""
+
+
+class Conflict(AlgoPyError):
+    """A lock that another process holds, or a state that has moved on."""
+
+
+class VenueError(AlgoPyError):
+    """Something went wrong at the place where orders go."""
+
+
+class Rejected(VenueError):
+    """The venue refused the order; it does not exist there."""
+
+
+class OutcomeUnknown(VenueError):
+    """The order may or may not exist; only a look-up can tell."""
+
+
+class RateLimited(VenueError):
+    """The venue asks to wait. `retry_after_s` is None when it did not say how long."""
+
+    def __init__(self, message: str, *, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after_s = retry_after_s
+
+
+class AuthFailed(VenueError):
+    """The venue does not accept the credentials."""
+
+
+class VenueDown(VenueError):
+    """The venue cannot be reached."""

@@ -1,0 +1,96 @@
+"""The markets that Algo.Py knows: calendar, time zone, currency, costs, symbol spelling, default order rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from algo_py.errors import InvalidInput, NotFound
+from algo_py.market.calendars import AlwaysOpen, Calendar, nse_calendar
+from algo_py.market.instruments import Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What holds for every symbol of one market; `fees` and `slippage` are fractions of notional."""
+
+    name: str
+    title: str
+    quote_currency: str
+    time_zone: ZoneInfo
+    fees: float
+    slippage: float
+    symbol_pattern: re.Pattern[str]
+    symbol_example: str
+    default_rules: Instrument
+    calendar_of: Callable[[], Calendar]
+
+    @property
+    def calendar(self) -> Calendar:
+        return self.calendar_of()
+
+    def check_symbol(self, symbol: str) -> str:
+        """Return `symbol` if it is spelled as this market spells them; whether it exists there is not known here."""
+        if not self.symbol_pattern.fullmatch(symbol):
+            raise InvalidInput(
+                f"{symbol!r} is not spelled like a symbol of {self.name}", remedy=f"Write it like {self.symbol_example}."
+            )
+        return symbol
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the order rules to assume for `symbol` as long as the exchange's own are not known."""
+        rules = self.default_rules
+        return Instrument(
+            symbol=self.check_symbol(symbol),
+            tick_size=rules.tick_size,
+            lot_size=rules.lot_size,
+            quantity_min=rules.quantity_min,
+            notional_min=rules.notional_min,
+        )
+
+
+_MARKETS = {
+    market.name: market
+    for market in (
+        Market(
+            name="crypto_binance",
+            title="Crypto (Binance spot)",
+            quote_currency="USDT",
+            time_zone=ZoneInfo("UTC"),
+            fees=0.001,  # Binance spot, regular user, maker and taker
+            slippage=0.0005,
+            symbol_pattern=re.compile(r"[A-Z0-9]{2,20}/[A-Z0-9]{2,10}"),
+            symbol_example="BTC/USDT",
+            default_rules=Instrument(symbol="*", lot_size=Decimal("0.00001"), notional_min=Decimal(5)),
+            calendar_of=AlwaysOpen,
+        ),
+        Market(
+            name="indian_equity",
+            title="Indian equities (NSE)",
+            quote_currency="INR",
+            time_zone=ZoneInfo("Asia/Kolkata"),
+            fees=0.0012,  # delivery, about the statutory charges of one side
+            slippage=0.0005,
+            symbol_pattern=re.compile(r"[A-Z0-9][A-Z0-9&-]{0,19}"),
+            symbol_example="RELIANCE",
+            default_rules=Instrument(symbol="*", tick_size=Decimal("0.05"), lot_size=Decimal(1), quantity_min=Decimal(1)),
+            calendar_of=nse_calendar,
+        ),
+    )
+}
+
+
+def market_names() -> tuple[str, ...]:
+    """Return the names of all markets, in the order in which screens list them."""
+    return tuple(_MARKETS)
+
+
+def get_market(name: str) -> Market:
+    """Return the market called `name`."""
+    try:
+        return _MARKETS[name]
+    except KeyError:
+        raise NotFound(f"there is no market {name!r}", remedy=f"Use one of {', '.join(_MARKETS)}.") from None

@@ -1,0 +1,1 @@
+"""An intent becomes exactly one order."""

@@ -1,0 +1,107 @@
+"""The workspace: the folder that holds a trader's configuration, strategies and database."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from algo_py.errors import InvalidInput
+
+WORKSPACE_VARIABLE = "ALGO_PY_WORKSPACE"
+_MARKER = Path("config") / "algo.toml"
+
+
+class SupervisorSettings(BaseModel):
+    """Times and bounds of the process that keeps deployments alive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heartbeat_s: float = Field(2.0, gt=0, description="How often a deployment's loop reports that it is alive")
+    stalled_after_s: float = Field(30.0, gt=0, description="Silence after which a deployment is shown as stalled")
+    stop_grace_s: float = Field(15.0, gt=0, description="How long a deployment may take to stop before it is killed")
+    restart_limit: int = Field(5, ge=0, description="Crashes within the window below after which it is given up")
+    restart_window_s: float = Field(600.0, gt=0, description="The window in which crashes are counted")
+    idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")
+
+
+class Settings(BaseModel):
+    """`config/algo.toml`: everything that is not a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    supervisor: SupervisorSettings = SupervisorSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where things live. Building one touches nothing on disk."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, explicit: str | Path | None = None) -> Workspace:
+        """Return the workspace: `explicit`, else $ALGO_PY_WORKSPACE, else the nearest parent with config/algo.toml, else here."""
+        chosen = explicit or os.environ.get(WORKSPACE_VARIABLE)
+        if chosen:
+            return cls(Path(chosen).expanduser().resolve())
+        here = Path.cwd()
+        return cls(next((folder for folder in (here, *here.parents) if (folder / _MARKER).is_file()), here))
+
+    @property
+    def is_initialised(self) -> bool:
+        return self.settings_file.is_file()
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / _MARKER
+
+    @property
+    def strategies(self) -> Path:
+        return self.root / "strategies"
+
+    @property
+    def finstore(self) -> Path:
+        return self.root / "database" / "finstore"
+
+    @property
+    def backtests(self) -> Path:
+        return self.root / "database" / "backtests"
+
+    @property
+    def deployments(self) -> Path:
+        return self.root / "database" / "deployments"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.root / 'database' / 'algo.db'}"
+
+    def settings(self) -> Settings:
+        """Read `config/algo.toml`; a workspace without one has the defaults."""
+        if not self.settings_file.is_file():
+            return Settings()
+        try:
+            content: dict[str, Any] = tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
+            return Settings.model_validate(content)
+        except (tomllib.TOMLDecodeError, ValidationError) as error:
+            raise InvalidInput(f"{self.settings_file} cannot be used: {first_problem(error)}", remedy="Correct it.") from None
+
+
+def first_problem(error: Exception) -> str:
+    """Return one line about an error; of a validation error the first field, its value and what is wrong with it."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "value"
+    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    text = f"{name}: {problem}" if first["type"] == "value_error" else f"{name} must be {problem}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"there is no parameter {name!r}"
+    given = first["input"]
+    return f"{text} (was {given!r})" if isinstance(given, (str, int, float, bool)) else text

@@ -1,0 +1,91 @@
+"""What a strategy is: parameters with bounds, and one method from bars to signals."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from algo_py.errors import AlgoPyError, InvalidInput, StrategyBroken
+from algo_py.settings import first_problem
+from algo_py.strategy.bars import Bars
+from algo_py.strategy.signals import Signals
+
+__all__ = ["Field", "Strategy", "evaluate", "kebab_case"]
+
+
+class Strategy(BaseModel, ABC):
+    """One trading idea. Its fields are its parameters; an instance is frozen.
+
+    A subclass declares fields with bounds and a description (the page's form and the command line are made from them) and
+    implements `run`. It sees no clock, no network and no account, so that it means the same in a backtest and live.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def kebab_name(cls) -> str:
+        """Return the name by which people call it: `EmaCross` is `ema-cross`."""
+        return kebab_case(cls.__name__)
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """Build it from values or from texts such as `"10"`; an unknown name or a value out of bounds is refused."""
+        for name in params:
+            if name not in cls.model_fields:
+                close = difflib.get_close_matches(name, cls.model_fields, n=1)
+                known = ", ".join(cls.model_fields) or "none"
+                remedy = f"Did you mean {close[0]!r}?" if close else f"Its parameters: {known}."
+                raise InvalidInput(f"{cls.kebab_name()} has no parameter {name!r}", remedy=remedy)
+        try:
+            return cls.model_validate(dict(params))
+        except ValidationError as error:
+            raise InvalidInput(f"{cls.kebab_name()}: {first_problem(error)}") from None
+
+    @property
+    def warm_up_bars(self) -> int:
+        """How many bars it needs before its first valid signal."""
+        return 0
+
+    @abstractmethod
+    def run(self, bars: Bars) -> Signals:
+        """Return the signals of every bar. Row t may depend on rows up to t only."""
+
+
+def evaluate(strategy: Strategy, bars: Bars) -> Signals:
+    """Run a strategy and check what it returned; its own failure becomes StrategyBroken with the line where it happened."""
+    name = strategy.kebab_name()
+    try:
+        signals = strategy.run(bars)
+    except AlgoPyError:
+        raise
+    except Exception as error:  # noqa: BLE001  the border to the trader's code: whatever it raises, it is that code that failed
+        raise StrategyBroken(f"{name} failed in {_place(error)}: {type(error).__name__}: {error}") from error
+    if not isinstance(signals, Signals):
+        raise StrategyBroken(f"run of {name} must return Signals (was {type(signals).__name__})")
+    try:
+        for field in ("entries", "exits", "short_entries", "short_exits"):
+            signals.array(field, bars)
+    except InvalidInput as error:
+        raise StrategyBroken(f"the signals of {name} cannot be used: {error}") from None
+    return signals
+
+
+def kebab_case(class_name: str) -> str:
+    """Return `ema-cross` for `EmaCross`; runs of capitals stay together (`RSIReversion` is `rsi-reversion`)."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", class_name).lower()
+
+
+def _place(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if "site-packages" not in frame.filename and "algo_py/strategy/base" not in frame.filename:
+            last = frame
+            break
+    return f"{Path(last.filename).name} line {last.lineno}"
