@@ -40,9 +40,7 @@ class Bars(Mapping[str, pd.DataFrame]):
         self._wide: dict[str, pd.DataFrame] = {}
 
     @classmethod
-    def from_frames(
-        cls, frames: Mapping[str, pd.DataFrame], *, market: str | None = None, timeframe: str | None = None
-    ) -> Bars:
+    def from_frames(cls, frames: Mapping[str, pd.DataFrame], *, market: str | None = None, timeframe: str | None = None) -> Bars:
         """Build bars from each symbol's own frame.
 
         Every frame has a UTC DatetimeIndex of open times and the five columns; more columns are left out. Unsorted or
@@ -59,9 +57,7 @@ class Bars(Mapping[str, pd.DataFrame]):
                 fields[name][rows, column] = frame[name].to_numpy(dtype=np.float64)
         for values in fields.values():
             values.flags.writeable = False
-        return cls(
-            index, tuple(own), fields, market=market, timeframe=Timeframe.parse(timeframe) if timeframe else None
-        )
+        return cls(index, tuple(own), fields, market=market, timeframe=Timeframe.parse(timeframe) if timeframe else None)
 
     @property
     def open(self) -> pd.DataFrame:
@@ -96,7 +92,7 @@ class Bars(Mapping[str, pd.DataFrame]):
             return pd.DatetimeIndex([calendar.bar_close(moment, self.timeframe) for moment in self.index.to_pydatetime()])
         spacing = self.index[1:] - self.index[:-1]
         last = spacing.min() if len(spacing) else pd.Timedelta(0)
-        return self.index[1:].append(self.index[-1:] + last)
+        return pd.DatetimeIndex(self.index[1:].append(self.index[-1:] + last))
 
     def __getitem__(self, symbol: str) -> pd.DataFrame:
         try:

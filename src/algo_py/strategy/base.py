@@ -65,7 +65,7 @@ def evaluate(strategy: Strategy, bars: Bars) -> Signals:
         signals = strategy.run(bars)
     except AlgoPyError:
         raise
-    except Exception as error:  # noqa: BLE001  the border to the trader's code: whatever it raises, it is that code that failed
+    except Exception as error:  # the border to the trader's code: whatever it raises, it is that code that failed
         raise StrategyBroken(f"{name} failed in {_place(error)}: {type(error).__name__}: {error}") from error
     if not isinstance(signals, Signals):
         raise StrategyBroken(f"run of {name} must return Signals (was {type(signals).__name__})")
