@@ -6,6 +6,7 @@ sessions a bar ends no later than its session does, and a daily bar is stamped w
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -169,6 +170,16 @@ class SessionCalendar:
         )
 
 
+def latest_closed_open(calendar: Calendar, timeframe: Timeframe, now: datetime) -> datetime:
+    """Return the open time of the newest bar that has closed by `now`."""
+    for span in (timeframe.delta * 3, timedelta(days=35)):
+        opens = list(calendar.bar_opens(timeframe, now - span, now))
+        closed = [moment for moment in opens if calendar.bar_close(moment, timeframe) <= now]
+        if closed:
+            return closed[-1]
+    raise InvalidInput(f"no bar of {timeframe} has closed in the 35 days before {now.isoformat()}")
+
+
 _NSE_ZONE = ZoneInfo("Asia/Kolkata")
 _NSE_OPEN, _NSE_CLOSE = time(9, 15), time(15, 30)
 _NSE_FIRST_DAY = date(2015, 1, 1)
@@ -209,7 +220,10 @@ def nse_calendar() -> SessionCalendar:
     """
     import exchange_calendars
 
-    known = exchange_calendars.get_calendar("XBOM", start=_NSE_FIRST_DAY.isoformat())
+    with warnings.catch_warnings():
+        # It uses what pandas 3.1 deprecates; that is not for a trader to read.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        known = exchange_calendars.get_calendar("XBOM", start=_NSE_FIRST_DAY.isoformat())
     hours = {day.date(): (_NSE_OPEN, _NSE_CLOSE) for day in known.sessions} | _NSE_EXTRA_SESSIONS
     sessions = [
         Session(

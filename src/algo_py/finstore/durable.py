@@ -1,0 +1,97 @@
+"""Files that are either there, whole and on the disk, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from algo_py.errors import Conflict, Refused
+
+_TEMPORARY_SUFFIX = ".tmp"
+_LOCK_POLL_S = 0.005
+
+
+def write_durably(file: Path, content: bytes) -> None:
+    """Write `file` so that a reader, a crash or a power cut sees the old content or the new one, never a mixture.
+
+    The folder must exist. Raises OSError, and then leaves the old file as it was.
+    """
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(file.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents; every new name in them is on the disk when this returns."""
+    missing = [candidate for candidate in (folder, *folder.parents) if not candidate.is_dir()]
+    for candidate in reversed(missing):
+        candidate.mkdir(exist_ok=True)
+        sync_folder(candidate.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of writers that were killed. Only the holder of the folder's lock may call this."""
+    for file in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold the lock `file` against every other thread and process; the kernel frees it when a holder dies.
+
+    Raises Conflict when it is still taken after `timeout_s`.
+    """
+    lock = FileLock(file, timeout=timeout_s, poll_interval=_LOCK_POLL_S, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise Conflict(
+            f"another process is writing in {file.parent} (waited {timeout_s:g} s)", remedy="Wait until it is done, then repeat."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn the disk's refusals (full, read-only, no permission) into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "Free some space on that disk, then repeat.",
+            errno.EDQUOT: "Free some space within your quota, then repeat.",
+            errno.EROFS: "That disk is read-only: mount it writable or choose another workspace.",
+            errno.EACCES: "Give this user the right to write there.",
+            errno.EPERM: "Give this user the right to write there.",
+        }.get(error.errno or 0, "Repeat when the disk is well; bars stored before are unharmed.")
+        raise Refused(f"bars cannot be written to {folder}: {error.strerror or error}", remedy=remedy) from error

@@ -1,0 +1,118 @@
+"""Where bars lie on the disk.
+
+    market=<m>/timeframe=<t>/symbol=<s>/bars.parquet          a symbol's bars; bars-<year>.parquet below 30 minutes
+    market=<m>/timeframe=<t>/_delta/<number>-<token>.parquet   level 1: what one append added, all symbols in one file
+    market=<m>/timeframe=<t>/_merged/<number>-<token>.parquet  level 2: several of those in one
+    market=<m>/timeframe=<t>/.lock, _fold                      the writers' lock, and how far they have got
+
+Bars only ever move down: delta, merged, symbol; a file above is deleted after the file below is on the disk. Readers look from
+the top down. So whatever moves while they read, they meet every bar at least once, and a bar met twice is the same bar.
+
+The names above a symbol's files are Hive partitions with percent-encoding, which DuckDB, Arrow and Spark read as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from algo_py.finstore.frames import Block, from_us
+from algo_py.market import Timeframe
+
+_SUFFIX = ".parquet"
+_YEARLY_BELOW_S = 1_800
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder of one market and timeframe, and what its names mean."""
+
+    folder: Path
+    timeframe: Timeframe
+
+    @classmethod
+    def of(cls, store: Path, market: str, timeframe: Timeframe) -> Layout:
+        return cls(store / f"market={quote(market, safe='')}" / f"timeframe={timeframe}", timeframe)
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
+    def fold_progress(self) -> Path:
+        return self.folder / "_fold"
+
+    @property
+    def deltas(self) -> Path:
+        return self.folder / "_delta"
+
+    @property
+    def merged(self) -> Path:
+        return self.folder / "_merged"
+
+    def symbol_folder(self, symbol: str) -> Path:
+        return self.folder / f"symbol={quote(symbol, safe='')}"
+
+    def symbols_with_folder(self) -> list[str]:
+        """Return the symbols that have a folder with bars in it."""
+        return [symbol for symbol in partition_values(self.folder, "symbol") if data_files(self.symbol_folder(symbol))]
+
+    def chunks(self, symbol: str, start_us: int | None = None, end_us: int | None = None) -> list[Path]:
+        """Return the symbol's files that may hold bars of [start, end), ascending in time; not all of them need exist."""
+        folder = self.symbol_folder(symbol)
+        if not self._is_yearly:
+            return [folder / f"bars{_SUFFIX}"]
+        if start_us is not None and end_us is not None:
+            years = range(from_us(start_us).year, from_us(end_us - 1).year + 1)
+            return [folder / f"bars-{year}{_SUFFIX}" for year in years]
+        first = "" if start_us is None else f"bars-{from_us(start_us).year}{_SUFFIX}"
+        last = "~" if end_us is None else f"bars-{from_us(end_us - 1).year}{_SUFFIX}"
+        return [folder / name for name in data_files(folder) if first <= name <= last]
+
+    def split(self, symbol: str, block: Block) -> Iterator[tuple[Path, Block]]:
+        """Yield each file that a symbol's bars belong into, with its part of them, ascending in time."""
+        if not self._is_yearly:
+            yield self.symbol_folder(symbol) / f"bars{_SUFFIX}", block
+            return
+        years = block.times.view("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
+        for year in np.unique(years):
+            yield self.symbol_folder(symbol) / f"bars-{year}{_SUFFIX}", block.rows(years == year)
+
+    @property
+    def _is_yearly(self) -> bool:
+        # A year of minutes is half a million bars: rewriting more than that for a handful of new ones would be slow.
+        return self.timeframe.seconds < _YEARLY_BELOW_S
+
+
+def data_files(folder: Path) -> list[str]:
+    """Return the names of the data files in a folder, sorted; a folder that is not there has none."""
+    return sorted(name for name in _names(folder) if name.endswith(_SUFFIX) and name[0] != ".")
+
+
+def partition_values(folder: Path, key: str) -> list[str]:
+    """Return the values of the folders `key=value` in a folder, unescaped."""
+    return [unquote(name.partition("=")[2]) for name in _names(folder) if name.startswith(f"{key}=")]
+
+
+def numbered(number: int, token: str) -> str:
+    """Return the name of a delta or merged file; no name is ever used twice, so a name stands for its content."""
+    return f"{number:010d}-{token}{_SUFFIX}"
+
+
+def number_of(name: str) -> int:
+    """Return the number in a delta's or merged file's name, 0 when it has none."""
+    digits = name.partition("-")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []

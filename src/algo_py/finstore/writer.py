@@ -1,0 +1,189 @@
+"""Appending bars to one market and timeframe, and moving them down into their symbols' files. One writer at a time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from algo_py.errors import Damaged
+from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error
+from algo_py.finstore.durable import explained, locked, make_folder, remove_leftovers, write_durably
+from algo_py.finstore.files import encode_bars, encode_delta, read_bars
+from algo_py.finstore.frames import Block, union
+from algo_py.finstore.layout import Layout, number_of, numbered
+from algo_py.finstore.partition import Partition
+from algo_py.finstore.pending import Pending
+from algo_py.finstore.reports import AppendCounts
+from algo_py.market import Market
+
+LOCK_TIMEOUT_S = 30.0
+
+# So many bars of one symbol at once are a load of history: they go straight into the symbol's file.
+_BULK_ROWS = 500
+# So many deltas become one merged file; so many merged files start the folding of all that is pending into symbols' files.
+_DELTAS_MAX = 16
+_MERGED_MAX = 8
+# Folding is spread over appends, so that none of them takes long: this share of the symbols each time.
+_FOLD_SHARE = 64
+_FOLD_MIN = 4
+
+
+class Writer:
+    """Appends to one market and timeframe. Every public method takes the lock, and may be repeated after a crash at any point."""
+
+    def __init__(self, partition: Partition, market: Market, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self._partition = partition
+        self._layout: Layout = partition.layout
+        self._market = market
+        self._lock_timeout_s = lock_timeout_s
+
+    def append(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, AppendCounts]:
+        """Store the closed bars that are new; return what became of each symbol's bars."""
+        candidates = self._closed(blocks, now_us)
+        with self._writing():
+            pending = self._partition.pending()
+            fresh: dict[str, Block] = {}
+            counts: dict[str, AppendCounts] = {}
+            for symbol, block in candidates.items():
+                fresh[symbol], repeated, revised = self._compared(symbol, block, pending)
+                counts[symbol] = AppendCounts(
+                    new=len(fresh[symbol]), repeated=repeated, revised=revised, forming=len(blocks[symbol]) - len(block)
+                )
+            for symbol, block in fresh.items():
+                if len(block) >= _BULK_ROWS:
+                    self._store(symbol, block)
+            small = {symbol: block for symbol, block in fresh.items() if 0 < len(block) < _BULK_ROWS}
+            if small:
+                make_folder(self._layout.deltas)
+                write_durably(self._layout.deltas / self._next_name(pending), encode_delta(small))
+                self._maintain()
+        return counts
+
+    def compact(self) -> None:
+        """Move everything that is pending into the symbols' files. Other writers may have their turn in between."""
+        with self._writing():
+            self._merge(at_least=1)
+        while True:
+            with self._writing():
+                if not self._fold():
+                    return
+
+    def _closed(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, Block]:
+        """Return the closed bars of each symbol, after refusing bars that the market does not have."""
+        if not blocks:
+            return {}
+        timeframe = self._layout.timeframe
+        times = np.unique(np.concatenate([block.times for block in blocks.values()]))
+        wrong = off_calendar(self._market, timeframe, times)
+        if wrong.any():
+            us = int(times[np.argmax(wrong)])
+            raise off_calendar_error(self._market, timeframe, next(s for s, b in blocks.items() if us in b.times), us)
+        done = times[closed(self._market, timeframe, times, now_us)]
+        last = done[-1] if len(done) else -1
+        return {symbol: block.between(None, int(last) + 1) for symbol, block in blocks.items()}
+
+    def _compared(self, symbol: str, block: Block, pending: Pending) -> tuple[Block, int, int]:
+        """Return the bars that are not stored yet, and how many are stored with the same and with other values."""
+        if not len(block):
+            return block, 0, 0
+        first, end = int(block.times[0]), int(block.times[-1]) + 1
+        waiting = pending.of(symbol)
+        if not len(waiting.between(first, end)) and not self._partition.groups(symbol, first, end):
+            return block, 0, 0
+        stored = self._partition.read(symbol, first, end)
+        known, rows_new, rows_stored = np.intersect1d(block.times, stored.times, assume_unique=True, return_indices=True)
+        same = (block.values[:, rows_new] == stored.values[:, rows_stored]).all(axis=0)
+        is_new = np.ones(len(block), dtype=np.bool_)
+        is_new[rows_new] = False
+        return block.rows(is_new), int(same.sum()), int(len(known) - same.sum())
+
+    def _store(self, symbol: str, block: Block) -> None:
+        """Put bars into the symbol's own files, earliest file first; those that are there already are not written again."""
+        for file, part in self._layout.split(symbol, block):
+            try:
+                stored = read_bars(file, self._partition.cache)
+            except FileNotFoundError:
+                stored = Block.empty()
+                make_folder(file.parent)
+            remove_leftovers(file.parent)
+            together = union([stored, part])
+            if len(together) > len(stored):
+                write_durably(file, encode_bars(together))
+
+    def _maintain(self) -> None:
+        self._merge(at_least=_DELTAS_MAX)
+        if self._layout.fold_progress.exists() or len(self._partition.pending().within(self._layout.merged)) >= _MERGED_MAX:
+            self._fold()
+
+    def _merge(self, *, at_least: int) -> None:
+        """Make one merged file of all deltas when there are enough of them."""
+        pending = self._partition.pending()
+        deltas = pending.within(self._layout.deltas)
+        if len(deltas) < at_least:
+            return
+        symbols = set().union(*(pending.files[file] for file in deltas))
+        together = {
+            symbol: union(pending.files[file][symbol] for file in deltas if symbol in pending.files[file]) for symbol in symbols
+        }
+        self._write_merged(together, numbered(number_of(deltas[-1].name), secrets.token_hex(4)))
+        remove_leftovers(self._layout.deltas)
+        for file in deltas:
+            file.unlink(missing_ok=True)
+
+    def _fold(self) -> bool:
+        """Move some symbols' merged bars into their files; return whether more is left. After the last symbol the merged files go.
+
+        The progress file says up to which merged file this round goes and which symbol was the last to be done. Without it the
+        round starts again, and finds most of its work done.
+        """
+        pending = self._partition.pending()
+        merged = pending.within(self._layout.merged)
+        if not merged:
+            self._layout.fold_progress.unlink(missing_ok=True)
+            return False
+        through, after = self._progress(merged) or (merged[-1].name, "")
+        merged = [file for file in merged if file.name <= through]
+        symbols = sorted(set().union(*(pending.files[file] for file in merged)))
+        share = max(_FOLD_MIN, -(-len(symbols) // _FOLD_SHARE))
+        todo = [symbol for symbol in symbols if symbol > after]
+        for symbol in todo[:share]:
+            block = union(pending.files[file][symbol] for file in merged if symbol in pending.files[file])
+            try:
+                self._store(symbol, block)
+            except Damaged:
+                # Reading that symbol says so, and so does a check. Its bars wait, and the other symbols' do not wait for it.
+                self._write_merged({symbol: block}, self._next_name(self._partition.pending()))
+        if len(todo) > share:
+            write_durably(self._layout.fold_progress, f"{through}\n{todo[share - 1]}".encode())
+            return True
+        self._layout.fold_progress.unlink(missing_ok=True)
+        for file in merged:
+            file.unlink(missing_ok=True)
+        return any(file.name > through for file in self._partition.pending().within(self._layout.merged))
+
+    def _write_merged(self, blocks: Mapping[str, Block], name: str) -> None:
+        make_folder(self._layout.merged)
+        remove_leftovers(self._layout.merged)
+        write_durably(self._layout.merged / name, encode_delta(blocks))
+
+    def _progress(self, merged: list[Path]) -> tuple[str, str] | None:
+        """Return how far the round has got; one whose last file has gone is over."""
+        try:
+            through, _, after = self._layout.fold_progress.read_text(encoding="utf-8").partition("\n")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return (through, after) if through in {file.name for file in merged} else None
+
+    def _next_name(self, pending: Pending) -> str:
+        return numbered(1 + max((number_of(file.name) for file in pending.files), default=0), secrets.token_hex(4))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with explained(self._layout.folder):
+            make_folder(self._layout.folder)
+            with locked(self._layout.lock, timeout_s=self._lock_timeout_s):
+                yield
