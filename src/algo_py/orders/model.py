@@ -152,3 +152,8 @@ def client_order_id(deployment_id: str, bar_time: datetime, symbol: str, side: S
         number, digit = divmod(number, len(_ALPHABET))
         digits.append(_ALPHABET[digit])
     return "".join(digits)
+
+
+def from_float(value: float) -> Decimal:
+    """Cross from the engine's float to an amount; `float()` of the result gives the same bits back."""
+    return Decimal(repr(float(value)))

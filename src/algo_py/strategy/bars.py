@@ -59,6 +59,13 @@ class Bars(Mapping[str, pd.DataFrame]):
             values.flags.writeable = False
         return cls(index, tuple(own), fields, market=market, timeframe=Timeframe.parse(timeframe) if timeframe else None)
 
+    def head(self, rows: int) -> Bars:
+        """Return the first `rows` bars as a view, without copying."""
+        if rows == len(self.index):
+            return self
+        fields = {name: values[:rows] for name, values in self._fields.items()}
+        return Bars(self.index[:rows], self.symbols, fields, market=self.market, timeframe=self.timeframe)
+
     @property
     def open(self) -> pd.DataFrame:
         return self._frame("open")

@@ -1,0 +1,85 @@
+"""What a deployment is told once, when it is made: an immutable configuration."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from algo_py.backtest import BacktestConfig
+from algo_py.clock import format_time
+from algo_py.deployment.schedule import Schedule
+from algo_py.market import Market, Timeframe, get_market
+from algo_py.orders.risk import Limits
+
+
+class LiveClock(BaseModel):
+    """The machine's own clock."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["live"] = "live"
+
+
+class Replay(BaseModel):
+    """A simulated clock over past bars; None runs as fast as the machine can."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["replay"] = "replay"
+    bars_per_s: float | None = Field(60.0, gt=0, le=100_000, description="Simulated bars per real second")
+
+
+ClockChoice = Annotated[LiveClock | Replay, Field(discriminator="kind")]
+
+
+class DeploymentConfig(BaseModel):
+    """One deployment. `backtest` is the effective configuration, with the overrides made at deploying already in it.
+
+    The window is [start, end): no run happens before `start` or at and after `end`. On the replay clock both are set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    id: str
+    name: str = Field(min_length=1, max_length=100)
+    backtest_id: str
+    backtest: BacktestConfig
+    schedule: Schedule
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    oms: str
+    clock: ClockChoice
+    max_order_notional: Decimal | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _window_is_one(self) -> Self:
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"start must be before end (was {format_time(self.start)} and {format_time(self.end)})")
+        if isinstance(self.clock, Replay):
+            if self.start is None or self.end is None:
+                raise ValueError("a replay needs a start and an end")
+            if self.oms != "paper":
+                raise ValueError(f"a replay trades on paper only, past bars have no other venue (was {self.oms})")
+        return self
+
+    @property
+    def market(self) -> Market:
+        return get_market(self.backtest.market)
+
+    @property
+    def timeframe(self) -> Timeframe:
+        return Timeframe.parse(self.backtest.timeframe)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_order_notional=self.max_order_notional)
+
+    def next_fire(self, after: datetime) -> datetime | None:
+        """Return when the next run after `after` is due; None when the window has ended by then."""
+        from_moment = after if self.start is None else max(after, self.start)
+        fire = self.schedule.next_fire(from_moment, self.market.calendar, self.timeframe)
+        return None if self.end is not None and fire >= self.end else fire

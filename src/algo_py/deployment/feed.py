@@ -1,0 +1,106 @@
+"""What a deployment sees of the market, and when it sees it.
+
+At a bar's boundary the close of one bar comes before the open of the next. A feed keeps that order: `see_closes` shows the bars
+that have closed, and only after the orders are out does `see_opens` show the open at which the paper venue fills them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from algo_py.deployment.config import DeploymentConfig, Replay
+from algo_py.errors import NoData
+from algo_py.finstore import FinStore
+from algo_py.market import latest_closed_open
+from algo_py.strategy import Bars
+
+# An order that is sent this soon after a bar's open is one of that open: the run itself takes a moment.
+_OPEN_TOLERANCE = timedelta(seconds=60)
+
+
+class Feed(Protocol):
+    """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
+
+    def see_closes(self, now: datetime) -> Bars | None:
+        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are too old to trade on."""
+
+    def see_opens(self, now: datetime) -> None:
+        """From here on fills may use the opens of bars that have begun by `now`."""
+
+    def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
+        """Return when and at what raw price an order decided on `bar_time` fills; None as long as that is not known."""
+
+
+class ReplayFeed:
+    """Past bars, shown as the replay clock reaches them."""
+
+    def __init__(self, store: FinStore, config: DeploymentConfig) -> None:
+        self._bars = _read(store, config, end=config.end)
+        self._closes = self._bars.close_times()
+        self._own = {symbol: self._bars[symbol]["open"] for symbol in self._bars.symbols}
+        self._close_of = dict(zip(self._bars.index, self._closes, strict=True))
+        self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
+
+    def see_closes(self, now: datetime) -> Bars | None:
+        rows = int(self._closes.searchsorted(pd.Timestamp(now), side="right"))
+        return self._bars.head(rows) if rows else None
+
+    def see_opens(self, now: datetime) -> None:
+        self._opens_seen = pd.Timestamp(now)
+
+    def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
+        opens = self._own[symbol]
+        earliest = max(self._close_of[pd.Timestamp(bar_time)], pd.Timestamp(submitted_at - _OPEN_TOLERANCE))
+        row = int(opens.index.searchsorted(earliest, side="left"))
+        if row == len(opens) or opens.index[row] > self._opens_seen:
+            return None
+        return opens.index[row].to_pydatetime(), float(opens.iloc[row])
+
+
+class LiveFeed:
+    """Bars as they arrive in FinStore; orders fill at the last known close."""
+
+    def __init__(self, store: FinStore, config: DeploymentConfig) -> None:
+        self._store = store
+        self._config = config
+        self._bars: Bars | None = None
+
+    def see_closes(self, now: datetime) -> Bars | None:
+        bars = _read(self._store, self._config, end=None)
+        expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
+        newest = bars.index[-1].to_pydatetime()
+        if newest < expected:
+            raise NoData(
+                f"the newest bar opened at {newest:%Y-%m-%d %H:%M} UTC, but the one of {expected:%Y-%m-%d %H:%M} has closed",
+                remedy="Nothing is traded on stale bars; bring FinStore up to date.",
+            )
+        rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
+        self._bars = bars.head(rows)
+        return self._bars
+
+    def see_opens(self, now: datetime) -> None:
+        """Nothing to do: a live price is known as soon as it is stored."""
+
+    def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
+        if self._bars is None:
+            return None
+        closes = self._bars.array("close")[:, self._bars.symbols.index(symbol)]
+        known = closes[~np.isnan(closes)]
+        return (submitted_at, float(known[-1])) if len(known) else None
+
+
+def open_feed(store: FinStore, config: DeploymentConfig) -> Feed:
+    """Return the feed that belongs to the deployment's clock."""
+    return ReplayFeed(store, config) if isinstance(config.clock, Replay) else LiveFeed(store, config)
+
+
+def _read(store: FinStore, config: DeploymentConfig, *, end: datetime | None) -> Bars:
+    wanted = config.backtest
+    frames = {
+        symbol: store.read(wanted.market, wanted.timeframe, symbol, start=wanted.start, end=end) for symbol in wanted.symbols
+    }
+    return Bars.from_frames(frames, market=wanted.market, timeframe=wanted.timeframe)

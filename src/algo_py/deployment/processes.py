@@ -1,0 +1,91 @@
+"""Which process is which: a pid alone proves nothing, since the system gives it to others again.
+
+A deployment's process holds a lock on its folder for as long as it lives, and is known by pid and creation time. Only one
+whose lock is held and whose creation time agrees is ever signalled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from algo_py.errors import Conflict
+
+_SAME_PROCESS_S = 1.0
+
+
+class ProcessLock:
+    """An exclusive lock that ends with the process that holds it, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Conflict(f"{self._path} is locked by another process") from None
+        self._handle = handle
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Close our handle. In a forked child this leaves the parent's lock in force."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether some process holds the lock at `path`. A shared probe: two askers do not disturb each other."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def created_s(pid: int) -> float:
+    """Return when a process was created, in seconds since the epoch."""
+    return float(psutil.Process(pid).create_time())
+
+
+def is_same_process(pid: int | None, pid_created_s: float | None) -> bool:
+    """Return whether `pid` is alive and still the process that was created at `pid_created_s`."""
+    if pid is None or pid_created_s is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return alive and abs(process.create_time() - pid_created_s) < _SAME_PROCESS_S
+    except psutil.NoSuchProcess:
+        return False
+
+
+def signal_process(pid: int, pid_created_s: float, number: signal.Signals) -> bool:
+    """Send a signal to exactly that process; False when it is gone or the pid belongs to another by now."""
+    if not is_same_process(pid, pid_created_s):
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True

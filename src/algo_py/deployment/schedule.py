@@ -1,0 +1,108 @@
+"""When a deployment runs: every so often, at a time of day, or as each bar closes.
+
+A schedule is a value; it hides no clock. `next_fire(after)` is always later than `after`, so that no run is skipped or
+doubled, whatever the daylight-saving time does.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from algo_py.clock import format_duration
+from algo_py.market import Calendar, Timeframe
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOLIDAYS_IN_A_ROW = 400
+WEEK_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class EveryInterval(BaseModel):
+    """Runs at fixed intervals, aligned to the clock: every 60 minutes is at the full hour, UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["interval"] = "interval"
+    every_s: int = Field(ge=1, le=7 * 86_400, description="Seconds from one run to the next")
+
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
+        """Return the first multiple of the interval after `after`."""
+        every = timedelta(seconds=self.every_s)
+        return after - (after - _EPOCH) % every + every
+
+    def __str__(self) -> str:
+        return f"every {format_duration(timedelta(seconds=self.every_s))}"
+
+
+class AtTime(BaseModel):
+    """Runs at one time of day in a time zone, on some days of the week, on the market's trading days only.
+
+    Where daylight-saving time skips the time it runs at the moment that stands in its place; where it comes twice, once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["at"] = "at"
+    at: time = Field(description="Time of day, such as 09:30")
+    tz: str = Field("UTC", description="IANA time zone, such as Asia/Kolkata")
+    days: tuple[str, ...] = Field(WEEK_DAYS, min_length=1, description="Days of the week")
+
+    @field_validator("tz")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone {name!r}, write it like Asia/Kolkata") from None
+        return name
+
+    @field_validator("days")
+    @classmethod
+    def _known_days(cls, days: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [day for day in days if day not in WEEK_DAYS]
+        if unknown:
+            raise ValueError(f"there is no day {unknown[0]!r}, use {', '.join(WEEK_DAYS)}")
+        return tuple(day for day in WEEK_DAYS if day in days)
+
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
+        """Return the first such moment after `after` on a trading day."""
+        zone = ZoneInfo(self.tz)
+        trigger = CronTrigger(
+            day_of_week=",".join(self.days), hour=self.at.hour, minute=self.at.minute, second=self.at.second, timezone=zone
+        )
+        moment = after
+        for _ in range(_HOLIDAYS_IN_A_ROW):
+            # The trigger answers "at or after", in wall time.
+            fire = trigger.get_next_fire_time(None, (moment + timedelta(microseconds=1)).astimezone(zone)).astimezone(UTC)
+            if fire > after and calendar.is_trading_day(fire.astimezone(zone).date()):
+                return fire
+            moment = fire
+        raise ValueError(f"no trading day falls on {', '.join(self.days)}")
+
+    def __str__(self) -> str:
+        days = "" if self.days == WEEK_DAYS else f" on {', '.join(self.days)}"
+        return f"at {self.at:%H:%M} {self.tz}{days}"
+
+
+class OnBarClose(BaseModel):
+    """Runs as each bar of the deployment's timeframe closes, by the market's calendar, after a delay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["bar_close"] = "bar_close"
+    delay_s: int = Field(0, ge=0, le=3600, description="Seconds to wait after the close")
+
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
+        """Return the first bar close plus the delay that is after `after`."""
+        delay = timedelta(seconds=self.delay_s)
+        return calendar.next_bar_close(timeframe, after - delay) + delay
+
+    def __str__(self) -> str:
+        return "on bar close" + (f" + {format_duration(timedelta(seconds=self.delay_s))}" if self.delay_s else "")
+
+
+Schedule = Annotated[EveryInterval | AtTime | OnBarClose, Field(discriminator="kind")]

@@ -1,0 +1,237 @@
+"""Reads and writes the rows of deployments. Who writes what: people `wanted`, the worker everything about its life, the
+supervisor the state of a worker that can no longer write it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from algo_py.database import Database
+from algo_py.deployment.config import DeploymentConfig
+from algo_py.deployment.status import State, Wanted
+from algo_py.deployment.tables import deployments, equity_points, runs
+from algo_py.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRow:
+    """One deployment as the database knows it."""
+
+    id: str
+    name: str
+    config: DeploymentConfig
+    created_at: datetime
+    wanted: Wanted
+    state: State
+    reason: str
+    since: datetime
+    pid: int | None
+    pid_created_s: float | None
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    clock_at: datetime | None
+    last_bar_time: datetime | None
+    last_run_at: datetime | None
+    next_run_at: datetime | None
+    runs: int
+    missed_runs: int
+    cash: Decimal | None
+    equity: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run of a deployment: `scheduled_at` on its own clock, `started_at` on the machine's."""
+
+    scheduled_at: datetime
+    started_at: datetime
+    duration_s: float
+    outcome: str
+    detail: Mapping[str, Any]
+
+
+class DeploymentStore:
+    """The deployments of one workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, config: DeploymentConfig, *, created_at: datetime) -> None:
+        """Insert a deployment that should run; a name that is in use is refused."""
+        with self._database.write() as connection:
+            taken = sa.select(deployments.c.id).where(deployments.c.name == config.name, deployments.c.cleared_at.is_(None))
+            holder = connection.execute(taken).scalar()
+            if holder is not None:
+                raise Conflict(f"the name {config.name!r} is used by deployment {holder}", remedy="Choose another one.")
+            connection.execute(
+                deployments.insert().values(
+                    id=config.id,
+                    name=config.name,
+                    config=config.model_dump_json(),
+                    created_at=created_at,
+                    wanted=Wanted.RUNNING,
+                    state=State.NEW,
+                    reason="",
+                    since=created_at,
+                    runs=0,
+                    missed_runs=0,
+                )
+            )
+
+    def all(self) -> list[DeploymentRow]:
+        """Return the deployments that are not cleared, oldest first."""
+        query = sa.select(deployments).where(deployments.c.cleared_at.is_(None)).order_by(deployments.c.created_at)
+        with self._database.read() as connection:
+            return [_row(row) for row in connection.execute(query)]
+
+    def get(self, id_or_name: str) -> DeploymentRow:
+        """Return the deployment with this id or name."""
+        query = sa.select(deployments).where(
+            deployments.c.cleared_at.is_(None), (deployments.c.id == id_or_name) | (deployments.c.name == id_or_name)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFound(f"there is no deployment {id_or_name!r}", remedy="List them with: algo-py ps")
+        return _row(row)
+
+    def want(self, deployment_id: str, wanted: Wanted, *, state: State | None = None) -> None:
+        """Record what a person asked for; `state` resets the recorded state, as a restart does."""
+        values: dict[str, Any] = {"wanted": wanted}
+        if state is not None:
+            values |= {"state": state, "reason": ""}
+        self._update(deployment_id, values, durable=True)
+
+    def set_state(self, deployment_id: str, state: State, *, reason: str, at: datetime) -> None:
+        """Record a change of state, durably."""
+        self._update(deployment_id, {"state": state, "reason": reason, "since": at}, durable=True)
+
+    def set_process(self, deployment_id: str, *, pid: int, pid_created_s: float, at: datetime) -> None:
+        """Record which process lives the deployment; its first heartbeat."""
+        values = {"pid": pid, "pid_created_s": pid_created_s, "started_at": at, "heartbeat_at": at}
+        self._update(deployment_id, values, durable=True)
+
+    def beat(self, deployment_id: str, *, at: datetime, next_run_at: datetime | None) -> None:
+        """Record that the loop is alive."""
+        self._update(deployment_id, {"heartbeat_at": at, "next_run_at": next_run_at}, durable=False)
+
+    def mark_bar(self, connection: Connection, deployment_id: str, bar_time: datetime) -> None:
+        """Record the last handled bar, inside the transaction that plans what was decided on it."""
+        connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(last_bar_time=bar_time))
+
+    def add_run(
+        self,
+        deployment_id: str,
+        run: RunRow,
+        *,
+        reason: str,
+        missed: int,
+        cash: Decimal,
+        equity: Decimal,
+        point: tuple[datetime, Decimal, Decimal] | None,
+        heartbeat_at: datetime,
+    ) -> None:
+        """Record a run that has ended, the equity at its bar's close (time, cash, equity), and a heartbeat."""
+        with self._database.write(durable=False) as connection:
+            row = {
+                "deployment_id": deployment_id,
+                "scheduled_at": run.scheduled_at,
+                "started_at": run.started_at,
+                "duration_s": run.duration_s,
+                "outcome": run.outcome,
+                "detail": json.dumps(dict(run.detail)),
+            }
+            _upsert(connection, runs, row, keys=("deployment_id", "scheduled_at"))
+            if point is not None:
+                values = {"deployment_id": deployment_id, "time": point[0], "cash": point[1], "equity": point[2]}
+                _upsert(connection, equity_points, values, keys=("deployment_id", "time"))
+            connection.execute(
+                deployments.update()
+                .where(deployments.c.id == deployment_id)
+                .values(
+                    runs=deployments.c.runs + 1,
+                    missed_runs=deployments.c.missed_runs + missed,
+                    last_run_at=run.scheduled_at,
+                    clock_at=run.scheduled_at,
+                    heartbeat_at=heartbeat_at,
+                    reason=reason,
+                    cash=cash,
+                    equity=equity,
+                )
+            )
+
+    def runs(self, deployment_id: str, *, last: int) -> list[RunRow]:
+        """Return the newest `last` runs, oldest first."""
+        query = (
+            sa.select(runs).where(runs.c.deployment_id == deployment_id).order_by(runs.c.scheduled_at.desc()).limit(last)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RunRow(
+                scheduled_at=row.scheduled_at,
+                started_at=row.started_at,
+                duration_s=row.duration_s,
+                outcome=row.outcome,
+                detail=json.loads(row.detail),
+            )
+            for row in reversed(rows)
+        ]
+
+    def equity(self, deployment_id: str) -> list[tuple[datetime, Decimal, Decimal]]:
+        """Return (time, cash, equity) at each handled bar's close, oldest first."""
+        query = sa.select(equity_points).where(equity_points.c.deployment_id == deployment_id).order_by(equity_points.c.time)
+        with self._database.read() as connection:
+            return [(row.time, row.cash, row.equity) for row in connection.execute(query)]
+
+    def clear(self, deployment_id: str, *, at: datetime) -> None:
+        """Take a deployment off the lists. Its orders and fills stay: they are accounting records."""
+        self._update(deployment_id, {"cleared_at": at}, durable=True)
+
+    def _update(self, deployment_id: str, values: dict[str, Any], *, durable: bool) -> None:
+        with self._database.write(durable=durable) as connection:
+            connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(**values))
+
+
+def _upsert(connection: Connection, table: sa.Table, values: dict[str, Any], *, keys: tuple[str, ...]) -> None:
+    same = sa.and_(*(table.c[key] == values[key] for key in keys))
+    connection.execute(table.delete().where(same))
+    connection.execute(table.insert().values(**values))
+
+
+@lru_cache(maxsize=512)
+def _parse_config(text: str) -> DeploymentConfig:
+    return DeploymentConfig.model_validate_json(text)
+
+
+def _row(row: Any) -> DeploymentRow:
+    return DeploymentRow(
+        id=row.id,
+        name=row.name,
+        config=_parse_config(row.config),
+        created_at=row.created_at,
+        wanted=Wanted(row.wanted),
+        state=State(row.state),
+        reason=row.reason,
+        since=row.since,
+        pid=row.pid,
+        pid_created_s=row.pid_created_s,
+        started_at=row.started_at,
+        heartbeat_at=row.heartbeat_at,
+        clock_at=row.clock_at,
+        last_bar_time=row.last_bar_time,
+        last_run_at=row.last_run_at,
+        next_run_at=row.next_run_at,
+        runs=row.runs,
+        missed_runs=row.missed_runs,
+        cash=row.cash,
+        equity=row.equity,
+    )

@@ -1,0 +1,62 @@
+"""What an OMS must do. Adapters keep to it, never retry a submit, and hold no risk rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from algo_py.market import Instrument
+from algo_py.orders.execution import OrderGateway
+from algo_py.orders.model import Fill, OrderType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a venue can do, so that nobody has to ask which venue it is."""
+
+    order_types: frozenset[OrderType]
+    can_short: bool
+    can_look_up_by_client_id: bool
+    accepts_replay_clock: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSummary:
+    """What connecting tells: which account, and how much quote currency is free. None where the venue does not say."""
+
+    account: str
+    cash: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionReport:
+    """A holding as the venue sees it; a negative quantity is a short position."""
+
+    symbol: str
+    quantity: Decimal
+
+
+class OMS(OrderGateway, Protocol):
+    """The place where orders go."""
+
+    @property
+    def name(self) -> str:
+        """The venue's name as fills carry it."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def connect(self) -> AccountSummary:
+        """Open the account; raises AuthFailed or VenueDown."""
+
+    def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        """Return the order rules of these symbols."""
+
+    def fills_since(self, moment: datetime) -> Sequence[Fill]:
+        """Return the fills at or after `moment`, oldest first."""
+
+    def positions(self) -> Sequence[PositionReport]:
+        """Return what the account holds."""

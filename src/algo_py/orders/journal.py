@@ -1,0 +1,254 @@
+"""The journal: what we meant to do, written before it is done, and what came of it.
+
+Every status change is checked against the table of transitions, leaves an event behind and is durable before the caller goes
+on. A fill is stored once per (venue, symbol, trade_id), however often it is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from algo_py.clock import Clock
+from algo_py.database import Database
+from algo_py.errors import Conflict, NotFound
+from algo_py.orders import tables
+from algo_py.orders.model import (
+    Fill,
+    Leg,
+    OrderReport,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    may_become,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournaledOrder:
+    """An intent and where it stands. `average_fill_price` is None as long as nothing has filled."""
+
+    request: OrderRequest
+    deployment_id: str
+    venue_order_id: str
+    status: OrderStatus
+    reason: str
+    planned_at: datetime
+    updated_at: datetime
+    filled_quantity: Decimal
+    average_fill_price: Decimal | None
+    fee: Decimal
+
+
+class Journal:
+    """The orders and fills of one deployment at one venue."""
+
+    def __init__(self, database: Database, clock: Clock, *, deployment_id: str, venue: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._deployment_id = deployment_id
+        self._venue = venue
+
+    def plan(self, connection: Connection, requests: Sequence[OrderRequest]) -> list[OrderRequest]:
+        """Write intents as PLANNED inside the caller's transaction; return those that were not there before.
+
+        An id that is already journaled is left as it is, so that deciding a bar twice changes nothing.
+        """
+        new = []
+        now = self._clock.now()
+        following = _scalar(
+            connection,
+            sa.select(sa.func.coalesce(sa.func.max(tables.orders.c.sequence), 0)).where(
+                tables.orders.c.deployment_id == self._deployment_id
+            ),
+        )
+        for request in requests:
+            known = sa.select(sa.func.count()).where(tables.orders.c.client_order_id == request.client_order_id)
+            if _scalar(connection, known):
+                continue
+            following += 1
+            connection.execute(
+                tables.orders.insert().values(
+                    client_order_id=request.client_order_id,
+                    sequence=following,
+                    deployment_id=self._deployment_id,
+                    venue=self._venue,
+                    venue_order_id="",
+                    bar_time=request.bar_time,
+                    symbol=request.symbol,
+                    side=request.side,
+                    leg=request.leg,
+                    type=request.type,
+                    time_in_force=request.time_in_force,
+                    quantity=request.quantity,
+                    reference_price=request.reference_price,
+                    intent_reason=request.reason,
+                    status=OrderStatus.PLANNED,
+                    reason="",
+                    planned_at=now,
+                    updated_at=now,
+                )
+            )
+            self._event(connection, request.client_order_id, OrderStatus.PLANNED, "")
+            new.append(request)
+        return new
+
+    def mark(self, client_order_id: str, status: OrderStatus, *, reason: str = "") -> None:
+        """Record a status; one that may not follow the present one is refused with Conflict."""
+        with self._database.write() as connection:
+            self._transition(connection, client_order_id, status, reason, venue_order_id=None)
+
+    def record(self, report: OrderReport) -> list[Fill]:
+        """Record what the venue said of an order, status and fills in one transaction; return the fills that are new."""
+        with self._database.write() as connection:
+            new = [fill for fill in report.fills if self._store_fill(connection, fill)]
+            current = self._status(connection, report.client_order_id)
+            # A late answer never takes an order back to where it was before.
+            if may_become(current, report.status):
+                self._transition(
+                    connection, report.client_order_id, report.status, report.reason, venue_order_id=report.venue_order_id
+                )
+        return new
+
+    def orders(self, *, only_open: bool = False) -> list[JournaledOrder]:
+        """Return the orders in the order in which they were decided."""
+        return orders_of(self._database, self._deployment_id, only_open=only_open)
+
+    def fills(self) -> list[Fill]:
+        """Return all fills in the order in which they were recorded."""
+        return fills_of(self._database, self._deployment_id)
+
+    def _store_fill(self, connection: Connection, fill: Fill) -> bool:
+        key = (
+            (tables.fills.c.venue == self._venue)
+            & (tables.fills.c.symbol == fill.symbol)
+            & (tables.fills.c.trade_id == fill.trade_id)
+        )
+        if _scalar(connection, sa.select(sa.func.count()).where(key)):
+            return False
+        connection.execute(
+            tables.fills.insert().values(
+                venue=self._venue,
+                symbol=fill.symbol,
+                trade_id=fill.trade_id,
+                client_order_id=fill.client_order_id,
+                deployment_id=self._deployment_id,
+                side=fill.side,
+                quantity=fill.quantity,
+                price=fill.price,
+                fee=fill.fee,
+                time=fill.time,
+                recorded_at=self._clock.now(),
+            )
+        )
+        return True
+
+    def _status(self, connection: Connection, client_order_id: str) -> OrderStatus:
+        status = connection.execute(
+            sa.select(tables.orders.c.status).where(tables.orders.c.client_order_id == client_order_id)
+        ).scalar()
+        if status is None:
+            raise NotFound(f"the journal has no order {client_order_id}")
+        return OrderStatus(status)
+
+    def _transition(
+        self, connection: Connection, client_order_id: str, status: OrderStatus, reason: str, *, venue_order_id: str | None
+    ) -> None:
+        current = self._status(connection, client_order_id)
+        if not may_become(current, status):
+            raise Conflict(f"order {client_order_id} is {current} and cannot become {status}")
+        values: dict[str, Any] = {"status": status, "reason": reason, "updated_at": self._clock.now()}
+        if venue_order_id is not None:
+            values["venue_order_id"] = venue_order_id
+        connection.execute(tables.orders.update().where(tables.orders.c.client_order_id == client_order_id).values(**values))
+        if current is not status:
+            self._event(connection, client_order_id, status, reason)
+
+    def _event(self, connection: Connection, client_order_id: str, status: OrderStatus, reason: str) -> None:
+        connection.execute(
+            tables.order_events.insert().values(
+                client_order_id=client_order_id, at=self._clock.now(), status=status, reason=reason
+            )
+        )
+
+
+def orders_of(database: Database, deployment_id: str, *, only_open: bool = False) -> list[JournaledOrder]:
+    """Return the orders of a deployment in the order in which they were decided."""
+    query = (
+        sa.select(tables.orders).where(tables.orders.c.deployment_id == deployment_id).order_by(tables.orders.c.sequence)
+    )
+    if only_open:
+        query = query.where(tables.orders.c.status.in_([status for status in OrderStatus if status.is_open]))
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+        wanted = [tables.fills.c.client_order_id.in_([row.client_order_id for row in rows])] if only_open else []
+        fills = _fills(connection, deployment_id, *wanted) if rows else []
+    by_order: dict[str, list[Fill]] = {}
+    for fill in fills:
+        by_order.setdefault(fill.client_order_id, []).append(fill)
+    return [_journaled(row, by_order.get(row.client_order_id, [])) for row in rows]
+
+
+def fills_of(database: Database, deployment_id: str) -> list[Fill]:
+    """Return the fills of a deployment in the order in which they were recorded."""
+    with database.read() as connection:
+        return _fills(connection, deployment_id)
+
+
+def _fills(connection: Connection, deployment_id: str, *conditions: sa.ColumnElement[bool]) -> list[Fill]:
+    query = (
+        sa.select(tables.fills).where(tables.fills.c.deployment_id == deployment_id, *conditions).order_by(tables.fills.c.id)
+    )
+    return [
+        Fill(
+            trade_id=row.trade_id,
+            client_order_id=row.client_order_id,
+            symbol=row.symbol,
+            side=Side(row.side),
+            quantity=row.quantity,
+            price=row.price,
+            fee=row.fee,
+            time=row.time,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _journaled(row: Any, fills: list[Fill]) -> JournaledOrder:
+    filled = sum((fill.quantity for fill in fills), Decimal(0))
+    value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
+    return JournaledOrder(
+        request=OrderRequest(
+            client_order_id=row.client_order_id,
+            symbol=row.symbol,
+            side=Side(row.side),
+            leg=Leg(row.leg),
+            quantity=row.quantity,
+            bar_time=row.bar_time,
+            reference_price=row.reference_price,
+            type=OrderType(row.type),
+            time_in_force=TimeInForce(row.time_in_force),
+            reason=row.intent_reason,
+        ),
+        deployment_id=row.deployment_id,
+        venue_order_id=row.venue_order_id,
+        status=OrderStatus(row.status),
+        reason=row.reason,
+        planned_at=row.planned_at,
+        updated_at=row.updated_at,
+        filled_quantity=filled,
+        average_fill_price=value / filled if filled else None,
+        fee=sum((fill.fee for fill in fills), Decimal(0)),
+    )
+
+
+def _scalar(connection: Connection, query: sa.Select[Any]) -> int:
+    return int(connection.execute(query).scalar_one())
