@@ -1,0 +1,134 @@
+"""What a backtest is configured with: strategy, bars, and money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from algo_py.clock import as_utc, format_time, parse_time
+from algo_py.engine import PortfolioConfig
+from algo_py.engine.config import Direction, Execution, SizeType
+from algo_py.errors import InvalidInput
+from algo_py.market import Timeframe, get_market
+from algo_py.settings import first_problem
+
+# A period that nobody bounded; `run_backtest` narrows it to the bars that there are.
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_time(value)
+    return as_utc(value) if isinstance(value, datetime) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+class BacktestConfig(BaseModel):
+    """Everything that a backtest depends on, but for the strategy's code and the bars. Fractions: 0.01 is 1 %.
+
+    The period is [start, end), UTC. `fees` and `slippage` that are not given are those of the market; a period that is not given
+    (None is the same) is all of time, and becomes the first and the last stored bar in the config of a result. It survives JSON
+    unchanged. A value that cannot be used, or an unknown name, raises InvalidInput; an unknown market NotFound.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    strategy: str = Field(min_length=1, description="The strategy's name, such as ema-cross")
+    params: Mapping[str, JsonValue] = Field(
+        default_factory=dict, description="The strategy's parameters; the others have defaults"
+    )
+    market: str = Field(description="The market's name")
+    timeframe: Timeframe = Field(description="How long a bar lasts")
+    symbols: tuple[str, ...] = Field(description="The universe, in the order in which orders are placed")
+    start: Moment = Field(EARLIEST, description="First open time of the period, inclusive")
+    end: Moment = Field(LATEST, description="End of the period, exclusive")
+    initial_cash: float = Field(10_000.0, description="Cash at the start, quote currency")
+    size: float = Field(1.0, description="Size of an entry: fraction of equity, quote currency or units, by size type")
+    size_type: SizeType = Field("percent", description="percent: fraction of equity; value: quote currency; amount: units")
+    fees: float = Field(
+        default_factory=lambda valid: _of_market(valid, "fees"), description="Fee of a fill, fraction of its notional"
+    )
+    fixed_fees: float = Field(0.0, description="Fee of a fill on top, quote currency")
+    slippage: float = Field(
+        default_factory=lambda valid: _of_market(valid, "slippage"), description="How much worse a fill is than the bar's price"
+    )
+    execution: Execution = Field("next_open", description="Where orders fill: the next bar's open, or the deciding bar's close")
+    cash_sharing: bool = Field(True, description="One pool of cash for all symbols; else equal parts, each symbol alone")
+    allow_partial: bool = Field(True, description="Shrink an entry that lacks cash; else deny it")
+    direction: Direction = Field("long", description="Which signals are followed")
+
+    def portfolio_config(self) -> PortfolioConfig:
+        """Return what the engine needs of it, with the market's order rules and its bars a year."""
+        market = get_market(self.market)
+        return self._money().model_copy(
+            update={
+                "instruments": {symbol: market.instrument(symbol) for symbol in self.symbols},
+                "periods_per_year": market.calendar.periods_per_year(self.timeframe),
+            }
+        )
+
+    def _money(self) -> PortfolioConfig:
+        shared = BacktestConfig.model_fields.keys() & PortfolioConfig.model_fields.keys()
+        return PortfolioConfig.model_validate({name: getattr(self, name) for name in shared})
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_by_name(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, Mapping):
+            data = {name: value for name, value in data.items() if value is not None}
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise InvalidInput(first_problem(error)) from None
+
+    @field_validator("market")
+    @classmethod
+    def _check_market(cls, market: str) -> str:
+        return get_market(market).name
+
+    @field_validator("timeframe", mode="before")
+    @classmethod
+    def _check_timeframe(cls, timeframe: Any) -> Any:
+        return Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+
+    @field_validator("symbols")
+    @classmethod
+    def _check_symbols(cls, symbols: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not symbols:
+            raise InvalidInput("symbols must name at least one symbol (was empty)")
+        twice = next((symbol for place, symbol in enumerate(symbols) if symbol in symbols[:place]), None)
+        if twice is not None:
+            raise InvalidInput(f"symbols must name each symbol once (has {twice} twice)")
+        if "market" in info.data:
+            for symbol in symbols:
+                get_market(info.data["market"]).check_symbol(symbol)
+        return symbols
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.start >= self.end:
+            raise InvalidInput(f"end must be after start {format_time(self.start)} (was {format_time(self.end)})")
+        self._money()
+        return self
+
+
+def _of_market(valid: Mapping[str, Any], name: str) -> float:
+    # Where the market itself was refused there is nothing to look up; that refusal is what the caller will see.
+    return float(getattr(get_market(valid["market"]), name)) if "market" in valid else 0.0

@@ -1,0 +1,107 @@
+"""`snapshot.json`: the one file that says what a saved backtest is, and that vouches for all others and for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from algo_py.backtest.config import BacktestConfig
+from algo_py.backtest.fingerprint import BarsFingerprint
+from algo_py.errors import Damaged, InvalidInput, NotFound
+from algo_py.settings import first_problem
+
+MANIFEST_NAME: Final = "snapshot.json"
+SCHEMA_VERSION: Final = 1
+
+_OWN_HASH: Final = "own_sha256"
+_BLANK: Final = "0" * 64
+
+
+class StrategyReference(BaseModel):
+    """Which class of which file under `strategy/` it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    class_name: str
+
+
+class Manifest(BaseModel):
+    """The content of snapshot.json. `files` maps every other file, by path, to its SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    name: str
+    created_at: datetime
+    strategy: StrategyReference
+    config: BacktestConfig
+    metrics: Mapping[str, int | float | None]
+    fingerprint: Mapping[str, BarsFingerprint]
+    warnings: tuple[str, ...]
+    environment: Mapping[str, str]
+    files: Mapping[str, str]
+
+
+def sha256(content: bytes) -> str:
+    """Return the hash as it stands in a manifest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the file's content. Its own hash, the last entry, is taken over the content with zeros in the hash's place."""
+    values = manifest.model_dump(mode="json") | {_OWN_HASH: _BLANK}
+    blank = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return blank.replace(_hash_entry(_BLANK), _hash_entry(sha256(blank.encode()))).encode()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and verify the snapshot.json of a saved backtest; the other files are not looked at.
+
+    Raises InvalidInput for one that a newer Algo.Py wrote, Damaged for one that is missing or not what was written.
+    """
+    file = folder / MANIFEST_NAME
+    try:
+        content = file.read_bytes()
+        values = json.loads(content)
+    except FileNotFoundError:
+        raise damaged(folder.name, MANIFEST_NAME, "is missing") from None
+    except (OSError, ValueError):
+        raise damaged(folder.name, MANIFEST_NAME, "cannot be read") from None
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise damaged(folder.name, MANIFEST_NAME, "is not what was saved")
+    if version > SCHEMA_VERSION:
+        raise InvalidInput(
+            f"backtest {folder.name} was saved by a newer Algo.Py (schema {version}, this one reads up to {SCHEMA_VERSION})",
+            remedy="Upgrade Algo.Py.",
+        )
+    own = values.pop(_OWN_HASH, None)
+    blank = content.replace(_hash_entry(str(own)).encode(), _hash_entry(_BLANK).encode())
+    if sha256(blank) != own:
+        raise damaged(folder.name, MANIFEST_NAME, "is not what was saved")
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        raise damaged(folder.name, MANIFEST_NAME, f"cannot be used: {first_problem(error)}") from None
+    except (InvalidInput, NotFound) as error:
+        raise InvalidInput(f"backtest {folder.name} cannot be used by this Algo.Py: {error}") from None
+
+
+def damaged(backtest_id: str, file: str, problem: str) -> Damaged:
+    """Return the refusal of a saved backtest, by its id and the file that is wrong."""
+    return Damaged(
+        f"backtest {backtest_id}: {file} {problem}",
+        remedy=f"Restore it from a copy, or remove it: algo-py backtest delete {backtest_id}",
+    )
+
+
+def _hash_entry(value: str) -> str:
+    return f'"{_OWN_HASH}": "{value}"'
