@@ -1,0 +1,262 @@
+"""The live account: the backtest's own compiled step, one bar and one fill at a time."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from algo_py.engine.config import PortfolioConfig
+from algo_py.engine.costs import cost_table
+from algo_py.errors import InvalidInput
+
+SideName = Literal["BUY", "SELL"]
+LegName = Literal["exit", "entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a bar's close asks for. `quantity` of an entry may be 0 where it rounds down to no lot: it is denied at the fill."""
+
+    symbol: str
+    side: SideName
+    leg: LegName
+    quantity: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What became of an order. `denied` is None where it filled; else the reason, and nothing has changed."""
+
+    quantity: float
+    price: float
+    fee: float
+    denied: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopHit:
+    """A stop that a bar hits: close `quantity` at `raw_price` before slippage."""
+
+    symbol: str
+    side: SideName
+    quantity: float
+    raw_price: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopLevels:
+    """Where the stops of an open position are; None where there is none."""
+
+    stop: float | None
+    stop_reason: str | None
+    take_profit: float | None
+
+
+class Account:
+    """Cash and positions of one universe, kept by the rules of docs/engine.md.
+
+    For each bar, in this order: `execute` or `apply` what fills at its open, look at `stop_hit`, then `mark` once, then
+    `decide`. Arrays have one value per symbol, in the universe's order; a close that is NaN means that the symbol has no bar.
+    Folding the same calls in the same order gives the same state to the last bit. Not safe for several threads.
+    """
+
+    def __init__(self, symbols: Sequence[str], config: PortfolioConfig) -> None:
+        from algo_py.engine import inputs, kernel  # compiled: loaded by the first account
+
+        self.symbols = tuple(symbols)
+        self.config = config
+        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+            raise InvalidInput(f"symbols must be at least one and each only once (was {list(self.symbols)})")
+        self._kernel, self._reason_name = kernel, inputs.reason_name
+        self._places = {symbol: place for place, symbol in enumerate(self.symbols)}
+        self._shared = config.cash_sharing
+        self._costs = cost_table(config)
+        self._desk = kernel.Desk(
+            np.zeros((len(self.symbols), kernel.BOOK_COLUMNS)),
+            inputs.pools_of(self.symbols, config),
+            inputs.options_of(config, config.periods_per_year),
+            inputs.instruments_of(self.symbols, config.instruments),
+            self._costs.rates,
+        )
+        count = len(self.symbols)
+        self._closes, self._highs, self._lows = np.empty(count), np.empty(count), np.empty(count)
+        self._signals = np.zeros((count, 4), dtype=np.bool_)
+        self._decisions = np.empty((count, 3))
+
+    @property
+    def cash(self) -> float:
+        """Cash of all pools; the proceeds of open shorts are in it."""
+        return float(self._desk.pools[:, self._kernel.CASH].sum())
+
+    @property
+    def equity(self) -> float:
+        """Cash plus positions at the last marked close (before the first one: at the fill's price)."""
+        if self._shared:
+            return float(self._kernel.pool_equity(self._desk, 0, 0, len(self.symbols)))
+        return sum(float(self._kernel.pool_equity(self._desk, s, s, s + 1)) for s in range(len(self.symbols)))
+
+    def position(self, symbol: str) -> float:
+        """Return the units held, below 0 when short."""
+        return float(self._desk.book[self._place(symbol), self._kernel.POSITION])
+
+    def entry_price(self, symbol: str) -> float | None:
+        """Return the average price of the open position, None where there is none."""
+        return float(self._desk.book[self._place(symbol), self._kernel.ENTRY_PRICE]) or None
+
+    def mark(self, closes: np.ndarray, highs: np.ndarray | None = None, lows: np.ndarray | None = None) -> None:
+        """Take over a bar's closes; call it once for each bar. It ages positions, charges shorts and moves trailing levels.
+
+        A trailing stop needs the highs and lows too.
+        """
+        if self.config.trailing_stop is not None and (highs is None or lows is None):
+            raise InvalidInput("highs and lows must be given where there is a trailing_stop (was None)")
+        self._fill(self._closes, closes, "closes")
+        self._fill(self._highs, closes if highs is None else highs, "highs")
+        self._fill(self._lows, closes if lows is None else lows, "lows")
+        self._kernel.mark_bar(self._desk, self._shared, self._closes, self._highs, self._lows)
+
+    def decide(
+        self,
+        closes: np.ndarray,
+        entries: np.ndarray,
+        exits: np.ndarray,
+        short_entries: np.ndarray | None = None,
+        short_exits: np.ndarray | None = None,
+        *,
+        moment: datetime | None = None,
+    ) -> list[Decision]:
+        """Return the orders that a bar's close asks for (rules 3 and 4): exits first, then entries, in the universe's order.
+
+        It changes nothing. `moment` (the bar's open time) picks the rates of a dated cost schedule; None: the latest.
+        """
+        kernel = self._kernel
+        self._fill(self._closes, closes, "closes")
+        direction = self.config.direction
+        columns = {
+            "entries": entries if direction != "short" else None,
+            "exits": exits if direction != "short" else None,
+            "short_entries": short_entries if direction != "long" else None,
+            "short_exits": short_exits if direction != "long" else None,
+        }
+        for column, (name, values) in enumerate(columns.items()):
+            if values is None:
+                self._signals[:, column] = False
+                continue
+            if values.dtype != np.bool_:
+                raise InvalidInput(f"{name} must be boolean (was {values.dtype})")
+            self._fill(self._signals[:, column], values, name)
+        found = kernel.decide_bar(self._desk, self._segment(moment), self._shared, self._closes, self._signals, self._decisions)
+        if not found:
+            return []
+        leaving: list[Decision] = []
+        entering: list[Decision] = []
+        for symbol, (reason, sign, quantity), book in zip(self.symbols, self._decisions.tolist(), self._desk.book, strict=True):
+            if reason != kernel.NONE:
+                held = float(book[kernel.POSITION])
+                side: SideName = "SELL" if held > 0 else "BUY"
+                leaving.append(Decision(symbol, side, "exit", abs(held), self._reason_name(int(reason))))
+            if sign != 0.0:
+                entering.append(Decision(symbol, "BUY" if sign > 0 else "SELL", "entry", quantity, "entry"))
+        return leaving + entering
+
+    def execute(
+        self,
+        symbol: str,
+        side: SideName,
+        leg: LegName,
+        quantity: float,
+        raw_price: float,
+        *,
+        reason: str = "exit",
+        moment: datetime | None = None,
+    ) -> Execution:
+        """Fill an order at `raw_price` made worse by slippage, or deny it (rules 1, 4, 7 and 8).
+
+        An exit closes at most the whole position. `reason` matters for exits by a stop: they pay a short's borrowing for the
+        bar, and a take_profit pays the maker's fee. `moment` (the bar's open time) picks the rates of a dated cost schedule.
+        """
+        kernel, s = self._kernel, self._place(symbol)
+        pool, sign, segment = self._pool(s), self._sign(side), self._segment(moment)
+        self._refuse_unusable("raw_price", raw_price)
+        if leg == "entry":
+            if self.config.direction == ("long" if sign < 0 else "short"):
+                return Execution(quantity, raw_price, 0.0, "direction_not_allowed")
+            filled, price, fee, code = kernel.fill_entry(self._desk, segment, s, pool, sign, float(quantity), float(raw_price))
+            return Execution(filled, price, fee, None if code == kernel.ENTRY else self._reason_name(int(code)))
+        if self._desk.book[s, kernel.POSITION] * sign >= 0.0:
+            return Execution(quantity, raw_price, 0.0, "no_position")
+        if not quantity > 0.0:
+            raise InvalidInput(f"quantity must be above 0 (was {quantity})")
+        if reason in ("stop_loss", "trailing_stop", "take_profit"):
+            kernel.pay_borrow(self._desk, s, pool, float(raw_price))
+        maker = reason == "take_profit"
+        filled, price, fee = kernel.fill_exit(self._desk, segment, s, pool, float(quantity), float(raw_price), maker)
+        return Execution(filled, price, fee)
+
+    def apply(self, symbol: str, side: SideName, quantity: float, price: float, fee: float) -> None:
+        """Record a fill that happened elsewhere, with the arithmetic of `execute`; nothing is checked against cash."""
+        self._refuse_unusable("price", price)
+        self._refuse_unusable("quantity", quantity)
+        if not math.isfinite(fee):
+            raise InvalidInput(f"fee must be a number (was {fee})")
+        s = self._place(symbol)
+        self._kernel.apply_fill(self._desk, s, self._pool(s), self._sign(side) * float(quantity), float(price), float(fee))
+
+    def stop_levels(self, symbol: str) -> StopLevels:
+        """Return where the stops of the symbol's open position are for the coming bar."""
+        s = self._place(symbol)
+        if self._desk.book[s, self._kernel.POSITION] == 0.0:
+            return StopLevels(None, None, None)
+        stop, reason, target = self._kernel.stop_levels(self._desk, s)
+        return StopLevels(
+            stop if math.isfinite(stop) else None,
+            self._reason_name(int(reason)) if math.isfinite(stop) else None,
+            target if math.isfinite(target) else None,
+        )
+
+    def stop_hit(self, symbol: str, open_price: float, high: float, low: float) -> StopHit | None:
+        """Return the stop that this bar hits (rule 2), if any; it changes nothing: pass the hit on to `execute`."""
+        s = self._place(symbol)
+        held = float(self._desk.book[s, self._kernel.POSITION])
+        if held == 0.0:
+            return None
+        raw_price, code = self._kernel.stop_hit(self._desk, s, float(open_price), float(high), float(low))
+        if code == self._kernel.NONE:
+            return None
+        return StopHit(symbol, "SELL" if held > 0 else "BUY", abs(held), raw_price, self._reason_name(int(code)))
+
+    def _place(self, symbol: str) -> int:
+        try:
+            return self._places[symbol]
+        except KeyError:
+            raise InvalidInput(f"symbol must be one of the account's (was {symbol!r})") from None
+
+    def _pool(self, s: int) -> int:
+        return 0 if self._shared else s
+
+    def _sign(self, side: str) -> float:
+        if side not in ("BUY", "SELL"):
+            raise InvalidInput(f"side must be BUY or SELL (was {side!r})")
+        return 1.0 if side == "BUY" else -1.0
+
+    def _segment(self, moment: datetime | None) -> int:
+        if moment is None or len(self._costs.starts) == 1:
+            return len(self._costs.starts) - 1
+        return bisect_right(self._costs.starts, moment) - 1
+
+    def _fill(self, target: np.ndarray, values: np.ndarray, name: str) -> None:
+        if np.shape(values) != target.shape:
+            raise InvalidInput(f"{name} must have one value for each of the {len(self.symbols)} symbols (was {np.shape(values)})")
+        target[:] = values
+
+    def _refuse_unusable(self, name: str, value: float) -> None:
+        if not (math.isfinite(value) and value > 0.0):
+            raise InvalidInput(f"{name} must be a number above 0 (was {value})")
