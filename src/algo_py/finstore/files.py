@@ -216,7 +216,7 @@ def _table(block: Block) -> Any:
 
 def _block(table: Any) -> Block:
     names = table.column_names
-    times: NDArray[np.int64] = table.column("open_time").cast(pa.int64()).to_numpy()
+    times: NDArray[np.int64] = table.column("open_time").to_numpy().view(np.int64)
     if "close" not in names:
         return Block(times, np.empty((0, len(times))))
     values = np.empty((len(COLUMNS), len(times)), dtype=np.float64)
@@ -235,7 +235,7 @@ def _encoded(table: Any, compression: str, level: int | None) -> bytes:
         use_dictionary=["symbol"] if "symbol" in table.column_names else False,
         column_encoding=_ENCODINGS,
     )
-    times = table.column("open_time").cast(pa.int64()).to_numpy()
+    times = table.column("open_time").to_numpy().view(np.int64)
     groups: list[list[int]] = []
     for first in range(0, table.num_rows, ROWS_PER_GROUP):
         part = times[first : first + ROWS_PER_GROUP]

@@ -23,6 +23,7 @@ COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_COLUMN_INDEX = pd.Index(COLUMNS)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # Back-adjusted and split-adjusted prices are rounded, so a high may miss the close by a hair.
 _RANGE_TOLERANCE_FRACTION = 1e-6
@@ -92,7 +93,7 @@ def to_frame(block: Block) -> pd.DataFrame:
         values = values.view()
     values.flags.writeable = False
     index = pd.DatetimeIndex(block.times.view("M8[us]"), name="open_time").tz_localize("UTC")
-    return pd.DataFrame(values.T, index=index, columns=list(COLUMNS), copy=False)
+    return pd.DataFrame(values.T, index=index, columns=_COLUMN_INDEX, copy=False)
 
 
 def from_frames(frames: Mapping[str, pd.DataFrame]) -> dict[str, Block]:
@@ -122,7 +123,7 @@ def _taken_apart(symbol: str, frame: pd.DataFrame) -> Block:
             raise InvalidInput(f"the open times of {symbol} must be whole microseconds")
         raw = raw // 1_000
     times = np.asarray(raw * (1_000_000 // min(per_second, 1_000_000)), dtype=np.int64)
-    if tuple(frame.columns) == COLUMNS:
+    if frame.columns is _COLUMN_INDEX or frame.columns.equals(_COLUMN_INDEX):
         return Block(times, np.asarray(frame.to_numpy(dtype=np.float64).T))
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -34,6 +34,7 @@ class Layout:
 
     folder: Path
     timeframe: Timeframe
+    _symbol_folders: dict[str, Path] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, store: Path, market: str, timeframe: Timeframe) -> Layout:
@@ -56,7 +57,10 @@ class Layout:
         return self.folder / "_merged"
 
     def symbol_folder(self, symbol: str) -> Path:
-        return self.folder / f"symbol={quote(symbol, safe='')}"
+        folder = self._symbol_folders.get(symbol)
+        if folder is None:
+            folder = self._symbol_folders[symbol] = self.folder / f"symbol={quote(symbol, safe='')}"
+        return folder
 
     def symbols_with_folder(self) -> list[str]:
         """Return the symbols that have a folder with bars in it."""

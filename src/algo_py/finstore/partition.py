@@ -22,7 +22,7 @@ class Partition:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.cache = InfoCache()
-        self._pending = Pending()
+        self._pending = Pending({}, {})
 
     def pending(self) -> Pending:
         """Return what is pending now."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from algo_py.finstore.files import encode_bars, encode_delta, read_bars
 from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout, number_of, numbered
 from algo_py.finstore.partition import Partition
-from algo_py.finstore.pending import Pending
+from algo_py.finstore.pending import Pending, PendingFile, gathered
 from algo_py.finstore.reports import AppendCounts
 from algo_py.market import Market
 
@@ -28,7 +27,7 @@ _BULK_ROWS = 500
 _DELTAS_MAX = 16
 _MERGED_MAX = 8
 # Folding is spread over appends, so that none of them takes long: this share of the symbols each time.
-_FOLD_SHARE = 64
+_FOLD_SHARE = 128
 _FOLD_MIN = 4
 
 
@@ -48,8 +47,9 @@ class Writer:
             pending = self._partition.pending()
             fresh: dict[str, Block] = {}
             counts: dict[str, AppendCounts] = {}
+            overlapping = self._overlapping(candidates, pending)
             for symbol, block in candidates.items():
-                fresh[symbol], repeated, revised = self._compared(symbol, block, pending)
+                fresh[symbol], repeated, revised = self._compared(symbol, block, overlapping)
                 counts[symbol] = AppendCounts(
                     new=len(fresh[symbol]), repeated=repeated, revised=revised, forming=len(blocks[symbol]) - len(block)
                 )
@@ -86,13 +86,17 @@ class Writer:
         last = done[-1] if len(done) else -1
         return {symbol: block.between(None, int(last) + 1) for symbol, block in blocks.items()}
 
-    def _compared(self, symbol: str, block: Block, pending: Pending) -> tuple[Block, int, int]:
+    def _overlapping(self, blocks: Mapping[str, Block], pending: Pending) -> list[PendingFile]:
+        """Return the pending files that may hold some of these bars."""
+        ends = [(int(block.times[0]), int(block.times[-1])) for block in blocks.values() if len(block)]
+        return pending.within(min(first for first, _ in ends), max(last for _, last in ends)) if ends else []
+
+    def _compared(self, symbol: str, block: Block, overlapping: list[PendingFile]) -> tuple[Block, int, int]:
         """Return the bars that are not stored yet, and how many are stored with the same and with other values."""
         if not len(block):
             return block, 0, 0
         first, end = int(block.times[0]), int(block.times[-1]) + 1
-        waiting = pending.of(symbol)
-        if not len(waiting.between(first, end)) and not self._partition.groups(symbol, first, end):
+        if not any(symbol in file.blocks for file in overlapping) and not self._partition.groups(symbol, first, end):
             return block, 0, 0
         stored = self._partition.read(symbol, first, end)
         known, rows_new, rows_stored = np.intersect1d(block.times, stored.times, assume_unique=True, return_indices=True)
@@ -116,42 +120,38 @@ class Writer:
 
     def _maintain(self) -> None:
         self._merge(at_least=_DELTAS_MAX)
-        if self._layout.fold_progress.exists() or len(self._partition.pending().within(self._layout.merged)) >= _MERGED_MAX:
+        if self._layout.fold_progress.exists() or len(self._partition.pending().merged) >= _MERGED_MAX:
             self._fold()
 
     def _merge(self, *, at_least: int) -> None:
         """Make one merged file of all deltas when there are enough of them."""
         pending = self._partition.pending()
-        deltas = pending.within(self._layout.deltas)
+        deltas = list(pending.deltas.values())
         if len(deltas) < at_least:
             return
-        symbols = set().union(*(pending.files[file] for file in deltas))
-        together = {
-            symbol: union(pending.files[file][symbol] for file in deltas if symbol in pending.files[file]) for symbol in symbols
-        }
-        self._write_merged(together, numbered(number_of(deltas[-1].name), secrets.token_hex(4)))
+        together = {symbol: gathered(deltas, symbol) for symbol in set().union(*(delta.blocks for delta in deltas))}
+        self._write_merged(together, numbered(number_of(deltas[-1].file.name), secrets.token_hex(4)))
         remove_leftovers(self._layout.deltas)
-        for file in deltas:
-            file.unlink(missing_ok=True)
+        for delta in deltas:
+            delta.file.unlink(missing_ok=True)
 
     def _fold(self) -> bool:
-        """Move some symbols' merged bars into their files; return whether more is left. After the last symbol the merged files go.
+        """Move some symbols' merged bars into their files; return whether more is left.
 
-        The progress file says up to which merged file this round goes and which symbol was the last to be done. Without it the
-        round starts again, and finds most of its work done.
+        After the last symbol the merged files go. The progress file says up to which merged file this round goes and which symbol
+        was the last to be done. Without it the round starts again, and finds most of its work done.
         """
         pending = self._partition.pending()
-        merged = pending.within(self._layout.merged)
-        if not merged:
+        if not pending.merged:
             self._layout.fold_progress.unlink(missing_ok=True)
             return False
-        through, after = self._progress(merged) or (merged[-1].name, "")
-        merged = [file for file in merged if file.name <= through]
-        symbols = sorted(set().union(*(pending.files[file] for file in merged)))
+        through, after = self._progress(pending) or (max(pending.merged), "")
+        merged = [file for name, file in pending.merged.items() if name <= through]
+        symbols = sorted(set().union(*(file.blocks for file in merged)))
         share = max(_FOLD_MIN, -(-len(symbols) // _FOLD_SHARE))
         todo = [symbol for symbol in symbols if symbol > after]
         for symbol in todo[:share]:
-            block = union(pending.files[file][symbol] for file in merged if symbol in pending.files[file])
+            block = gathered(merged, symbol)
             try:
                 self._store(symbol, block)
             except Damaged:
@@ -161,25 +161,27 @@ class Writer:
             write_durably(self._layout.fold_progress, f"{through}\n{todo[share - 1]}".encode())
             return True
         self._layout.fold_progress.unlink(missing_ok=True)
-        for file in merged:
-            file.unlink(missing_ok=True)
-        return any(file.name > through for file in self._partition.pending().within(self._layout.merged))
+        for done in merged:
+            done.file.unlink(missing_ok=True)
+        return any(name > through for name in self._partition.pending().merged)
 
     def _write_merged(self, blocks: Mapping[str, Block], name: str) -> None:
         make_folder(self._layout.merged)
         remove_leftovers(self._layout.merged)
         write_durably(self._layout.merged / name, encode_delta(blocks))
 
-    def _progress(self, merged: list[Path]) -> tuple[str, str] | None:
+    def _progress(self, pending: Pending) -> tuple[str, str] | None:
         """Return how far the round has got; one whose last file has gone is over."""
         try:
             through, _, after = self._layout.fold_progress.read_text(encoding="utf-8").partition("\n")
         except (FileNotFoundError, UnicodeDecodeError):
             return None
-        return (through, after) if through in {file.name for file in merged} else None
+        return (through, after) if through in pending.merged else None
 
     def _next_name(self, pending: Pending) -> str:
-        return numbered(1 + max((number_of(file.name) for file in pending.files), default=0), secrets.token_hex(4))
+        return numbered(
+            1 + max((number_of(name) for name in (*pending.merged, *pending.deltas)), default=0), secrets.token_hex(4)
+        )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
