@@ -48,6 +48,8 @@ class DeploymentConfig(BaseModel):
     name: str = Field(min_length=1, max_length=100)
     backtest_id: str
     backtest: BacktestConfig
+    strategy_file: str
+    strategy_class: str
     schedule: Schedule
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None

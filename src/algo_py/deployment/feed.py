@@ -26,7 +26,7 @@ class Feed(Protocol):
     """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
 
     def see_closes(self, now: datetime) -> Bars | None:
-        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are too old to trade on."""
+        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are stale."""
 
     def see_opens(self, now: datetime) -> None:
         """From here on fills may use the opens of bars that have begun by `now`."""

@@ -19,15 +19,15 @@ _TAIL_BLOCK = 64 * 1024
 
 
 def open_log(folder: Path, *, deployment_id: str, clock: Clock) -> FilteringBoundLogger:
-    """Return a logger that appends to the deployment's log; `clock` is the deployment's own, shown where it is not the machine's."""
+    """Return a logger that appends to the deployment's log; `clock` is the deployment's own."""
     handle = (folder / LOG_FILE).open("a", encoding="utf-8", buffering=1)
     wall = SystemClock()
 
     def stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
-        stamped: EventDict = {"ts": format_time(wall.now()), "level": level, "event": event.pop("event")}
+        stamped: dict[str, Any] = {"ts": format_time(wall.now()), "level": level, "event": event.pop("event")}
         if not isinstance(clock, SystemClock):
             stamped["clock"] = format_time(clock.now())
-        return stamped | {"deployment_id": deployment_id} | dict(event)
+        return stamped | {"deployment_id": deployment_id, **event}
 
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(handle),
@@ -105,5 +105,3 @@ def _entries(content: bytes) -> Iterator[dict[str, Any]]:
         except ValueError:
             # A crash in the middle of a line: what is there is shown rather than hidden.
             yield {"ts": "", "level": "warning", "event": "log.unreadable", "message": line.decode("utf-8", "replace")}
-
-

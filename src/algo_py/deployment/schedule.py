@@ -77,7 +77,8 @@ class AtTime(BaseModel):
         moment = after
         for _ in range(_HOLIDAYS_IN_A_ROW):
             # The trigger answers "at or after", in wall time.
-            fire = trigger.get_next_fire_time(None, (moment + timedelta(microseconds=1)).astimezone(zone)).astimezone(UTC)
+            found: datetime = trigger.get_next_fire_time(None, (moment + timedelta(microseconds=1)).astimezone(zone))
+            fire = found.astimezone(UTC)
             if fire > after and calendar.is_trading_day(fire.astimezone(zone).date()):
                 return fire
             moment = fire

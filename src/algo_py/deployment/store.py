@@ -170,9 +170,7 @@ class DeploymentStore:
 
     def runs(self, deployment_id: str, *, last: int) -> list[RunRow]:
         """Return the newest `last` runs, oldest first."""
-        query = (
-            sa.select(runs).where(runs.c.deployment_id == deployment_id).order_by(runs.c.scheduled_at.desc()).limit(last)
-        )
+        query = sa.select(runs).where(runs.c.deployment_id == deployment_id).order_by(runs.c.scheduled_at.desc()).limit(last)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [

@@ -22,7 +22,7 @@ from algo_py.errors import NotFound, Rejected
 from algo_py.market import Instrument, Market
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
 from algo_py.oms.tables import paper_fills, paper_orders
-from algo_py.orders.ledger import fold
+from algo_py.orders.ledger import apply_fill, fold
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, from_float
 
 
@@ -186,9 +186,7 @@ class PaperOMS:
         connection.execute(update.values(status=status, reason=reason))
 
     def _order_row(self, connection: Connection, client_order_id: str) -> Any:
-        return connection.execute(
-            sa.select(paper_orders).where(paper_orders.c.client_order_id == client_order_id)
-        ).one_or_none()
+        return connection.execute(sa.select(paper_orders).where(paper_orders.c.client_order_id == client_order_id)).one_or_none()
 
     def _current_books(self) -> Account:
         if self._books is None:
@@ -199,13 +197,11 @@ class PaperOMS:
     def _fold(self, fills: Sequence[Fill]) -> Account:
         books = Account(tuple(self._rank), self._config)
         for fill in fills:
-            books.apply(fill.symbol, fill.side, float(fill.quantity), float(fill.price), float(fill.fee))
+            apply_fill(books, fill)
         return books
 
     def _fills(self, connection: Connection, *conditions: sa.ColumnElement[bool]) -> list[Fill]:
-        query = (
-            sa.select(paper_fills).where(paper_fills.c.account == self._account, *conditions).order_by(paper_fills.c.id)
-        )
+        query = sa.select(paper_fills).where(paper_fills.c.account == self._account, *conditions).order_by(paper_fills.c.id)
         return [
             Fill(
                 trade_id=f"{row.client_order_id}-1",
@@ -219,4 +215,3 @@ class PaperOMS:
             )
             for row in connection.execute(query)
         ]
-

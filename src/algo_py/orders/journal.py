@@ -182,9 +182,7 @@ class Journal:
 
 def orders_of(database: Database, deployment_id: str, *, only_open: bool = False) -> list[JournaledOrder]:
     """Return the orders of a deployment in the order in which they were decided."""
-    query = (
-        sa.select(tables.orders).where(tables.orders.c.deployment_id == deployment_id).order_by(tables.orders.c.sequence)
-    )
+    query = sa.select(tables.orders).where(tables.orders.c.deployment_id == deployment_id).order_by(tables.orders.c.sequence)
     if only_open:
         query = query.where(tables.orders.c.status.in_([status for status in OrderStatus if status.is_open]))
     with database.read() as connection:
@@ -204,9 +202,7 @@ def fills_of(database: Database, deployment_id: str) -> list[Fill]:
 
 
 def _fills(connection: Connection, deployment_id: str, *conditions: sa.ColumnElement[bool]) -> list[Fill]:
-    query = (
-        sa.select(tables.fills).where(tables.fills.c.deployment_id == deployment_id, *conditions).order_by(tables.fills.c.id)
-    )
+    query = sa.select(tables.fills).where(tables.fills.c.deployment_id == deployment_id, *conditions).order_by(tables.fills.c.id)
     return [
         Fill(
             trade_id=row.trade_id,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
+from algo_py.engine import Account
 from algo_py.orders.model import Fill, Side
 
 
@@ -38,6 +40,12 @@ def fold(initial_cash: Decimal, fills: Iterable[Fill]) -> Ledger:
         held = positions.get(fill.symbol) or Position(symbol=fill.symbol, quantity=Decimal(0), average_price=Decimal(0))
         positions[fill.symbol] = _after(held, signed, fill.price)
     return Ledger(cash=cash, fees_paid=fees_paid, positions={s: p for s, p in positions.items() if p.quantity})
+
+
+def apply_fill(account: Account, fill: Fill) -> None:
+    """Hand a recorded fill to the engine's account: the one place where amounts become floats, bit for bit."""
+    side: Literal["BUY", "SELL"] = "BUY" if fill.side is Side.BUY else "SELL"
+    account.apply(fill.symbol, side, float(fill.quantity), float(fill.price), float(fill.fee))
 
 
 def _after(held: Position, signed: Decimal, price: Decimal) -> Position:

@@ -34,11 +34,13 @@ class Denial:
     bound: Decimal
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.value:.8f} is above {self.bound}"
+        return f"{self.rule}: {self.value.normalize():f} breaks the bound {self.bound.normalize():f}"
 
 
 def check(request: OrderRequest, limits: Limits) -> Denial | None:
     """Return the first rule that `request` breaks, None where it may be sent."""
+    if request.quantity <= 0:
+        return Denial(rule="quantity_above", value=request.quantity, bound=Decimal(0))
     bound = limits.max_order_notional
     if request.leg is Leg.ENTRY and bound is not None and request.notional > bound:
         return Denial(rule="max_order_notional", value=request.notional, bound=bound)

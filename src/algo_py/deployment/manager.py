@@ -1,0 +1,268 @@
+"""The deployment manager: what the dashboard and the command line both call. It starts no deployment itself: it records what is
+wanted, and the supervisor makes it so."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
+from algo_py.clock import Clock, SystemClock, monotonic_s
+from algo_py.database import open_database
+from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
+from algo_py.deployment.logs import read_log, tail_log
+from algo_py.deployment.processes import is_locked
+from algo_py.deployment.schedule import Schedule
+from algo_py.deployment.source import copy_strategy
+from algo_py.deployment.status import Observation, State, Status, Wanted, judge
+from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
+from algo_py.deployment.supervisor import lock_path
+from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
+from algo_py.oms import oms_names
+from algo_py.orders.journal import JournaledOrder, fills_of, orders_of
+from algo_py.orders.ledger import Ledger, fold
+from algo_py.orders.model import Fill, from_float
+from algo_py.settings import Workspace, first_problem
+
+_POLL_S = 0.05
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRequest:
+    """What a person chooses when deploying a saved backtest. None means: as in the backtest, or no bound."""
+
+    backtest: str
+    schedule: Schedule
+    oms: str = "paper"
+    clock: ClockChoice = field(default_factory=LiveClock)
+    name: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    initial_cash: float | None = None
+    size: float | None = None
+    params: Mapping[str, Any] | None = None
+    max_order_notional: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A deployment as a person sees it: its row, and the status that was judged when it was read."""
+
+    row: DeploymentRow
+    status: Status
+    reason: str
+    pid: int | None
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def config(self) -> DeploymentConfig:
+        return self.row.config
+
+
+class DeploymentManager:
+    """Deploy, watch, stop and clear the deployments of one workspace."""
+
+    def __init__(self, workspace: Workspace, *, clock: Clock | None = None) -> None:
+        self._workspace = workspace
+        self._clock = clock or SystemClock()
+        self._database = open_database(workspace.database_url)
+        self._store = DeploymentStore(self._database)
+
+    def configure(self, request: DeploymentRequest) -> tuple[DeploymentConfig, Snapshot]:
+        """Turn a request into a complete configuration, or refuse it by name. Writes nothing."""
+        snapshot = SnapshotStore(self._workspace).load(request.backtest)
+        if request.oms not in oms_names():
+            raise NotFound(f"there is no OMS {request.oms!r}", remedy=f"Use one of {', '.join(oms_names())}.")
+        backtest = _with_overrides(snapshot, request)
+        now = self._clock.now()
+        start, end = request.start, request.end
+        if isinstance(request.clock, Replay):
+            start, end = start or backtest.start, end or backtest.end
+            _check_replay_window(backtest, start, end)
+        elif end is not None and end <= now:
+            raise InvalidInput(f"end must be in the future on the live clock (was {end.isoformat()})")
+        try:
+            config = DeploymentConfig(
+                id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+                name=request.name or self._free_name(snapshot.name),
+                backtest_id=snapshot.id,
+                backtest=backtest,
+                strategy_file=snapshot.strategy.file,
+                strategy_class=snapshot.strategy.class_name,
+                schedule=request.schedule,
+                start=start,
+                end=end,
+                oms=request.oms,
+                clock=request.clock,
+                max_order_notional=request.max_order_notional,
+            )
+        except ValidationError as error:
+            raise InvalidInput(first_problem(error)) from None
+        if config.next_fire(start or now) is None:
+            raise InvalidInput("the schedule has no run between start and end", remedy="Widen the window.")
+        return config, snapshot
+
+    def deploy(self, request: DeploymentRequest) -> Deployment:
+        """Save a deployment and have it started; returns at once. Its folder is complete before its row exists."""
+        config, snapshot = self.configure(request)
+        folder = self._workspace.deployments / config.id
+        unfinished = folder.with_name(f".{config.id}.tmp")
+        try:
+            unfinished.mkdir(parents=True)
+            copy_strategy(snapshot, unfinished)
+            (unfinished / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
+            unfinished.rename(folder)
+        except OSError as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise Refused(f"{folder} cannot be written: {error.strerror or error}", remedy="See to that folder.") from error
+        try:
+            self._store.add(config, created_at=self._clock.now())
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.ensure_supervisor()
+        return self.show(config.id)
+
+    def list(self) -> Sequence[Deployment]:
+        """Return all deployments that are not cleared, oldest first."""
+        return [self._judged(row) for row in self._store.all()]
+
+    def show(self, id_or_name: str) -> Deployment:
+        """Return one deployment."""
+        return self._judged(self._store.get(id_or_name))
+
+    def orders(self, id_or_name: str) -> Sequence[JournaledOrder]:
+        """Return a deployment's orders in the order in which they were decided."""
+        return orders_of(self._database, self._store.get(id_or_name).id)
+
+    def fills(self, id_or_name: str) -> Sequence[Fill]:
+        """Return a deployment's fills in the order in which they were recorded."""
+        return fills_of(self._database, self._store.get(id_or_name).id)
+
+    def ledger(self, id_or_name: str) -> Ledger:
+        """Return a deployment's cash and positions, folded from its fills."""
+        row = self._store.get(id_or_name)
+        return fold(from_float(row.config.backtest.initial_cash), fills_of(self._database, row.id))
+
+    def runs(self, id_or_name: str, *, last: int = 100) -> Sequence[RunRow]:
+        """Return the newest runs, oldest first."""
+        return self._store.runs(self._store.get(id_or_name).id, last=last)
+
+    def equity(self, id_or_name: str) -> Sequence[tuple[datetime, Decimal, Decimal]]:
+        """Return (time, cash, equity) at each handled bar's close."""
+        return self._store.equity(self._store.get(id_or_name).id)
+
+    def logs(self, id_or_name: str, *, last: int = 200) -> Sequence[dict[str, Any]]:
+        """Return the newest log entries, oldest first."""
+        return tail_log(self._folder(id_or_name), lines=last)
+
+    def logs_after(self, id_or_name: str, position: int) -> tuple[Sequence[dict[str, Any]], int]:
+        """Return the log entries from byte `position` on, and the position to ask from next time."""
+        return read_log(self._folder(id_or_name), after=position)
+
+    def stop(self, id_or_name: str) -> Deployment:
+        """Ask for a deployment to end after the run that it is in; its positions are kept. Asking twice changes nothing."""
+        row = self._store.get(id_or_name)
+        self._store.want(row.id, Wanted.STOPPED)
+        self.ensure_supervisor()
+        return self.show(row.id)
+
+    def restart(self, id_or_name: str) -> Deployment:
+        """Start a deployment that has ended; it reconciles and goes on where it was."""
+        deployment = self.show(id_or_name)
+        if not deployment.row.state.has_ended:
+            raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Stop it first.")
+        if deployment.row.state is State.FINISHED:
+            raise Refused(f"{deployment.name} has reached the end of its window", remedy="Deploy the backtest again.")
+        self._store.want(deployment.id, Wanted.RUNNING, state=State.NEW)
+        self.ensure_supervisor()
+        return self.show(deployment.id)
+
+    def clear(self, id_or_name: str | None = None) -> Sequence[str]:
+        """Take ended deployments off the list (all of them, or one) and return their ids; orders and fills are kept."""
+        if id_or_name is None:
+            chosen = [deployment for deployment in self.list() if deployment.row.state.has_ended]
+        else:
+            chosen = [self.show(id_or_name)]
+            if not chosen[0].row.state.has_ended:
+                raise Refused(f"{chosen[0].name} is {chosen[0].status}", remedy="Stop it before clearing it.")
+        for deployment in chosen:
+            self._store.clear(deployment.id, at=self._clock.now())
+        return [deployment.id for deployment in chosen]
+
+    def wait_until(self, id_or_name: str, reached: Callable[[Deployment], bool], *, timeout_s: float) -> Deployment:
+        """Return the deployment once `reached` says so, or as it is when the time is over."""
+        deadline_s = monotonic_s() + timeout_s
+        while True:
+            deployment = self.show(id_or_name)
+            if reached(deployment) or monotonic_s() >= deadline_s:
+                return deployment
+            self._clock.sleep(_POLL_S)
+
+    def ensure_supervisor(self) -> None:
+        """Start the supervisor unless one runs. It becomes nobody's child, so that no screen takes it along when it closes."""
+        lock = lock_path(self._workspace)
+        if is_locked(lock):
+            return
+        log = lock.with_suffix(".log")
+        command = [sys.executable, "-m", "algo_py.deployment.supervisor", str(self._workspace.root)]
+        detach = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', str(log), *command]
+        subprocess.run(detach, env=os.environ | _ONE_THREAD, start_new_session=True, cwd="/", check=True)
+
+    def _judged(self, row: DeploymentRow) -> Deployment:
+        alive = is_locked(self._workspace.deployments / row.id / "lock")
+        status, reason = judge(
+            Observation(
+                wanted=row.wanted,
+                state=row.state,
+                reason=row.reason,
+                process_is_alive=alive,
+                heartbeat_at=row.heartbeat_at,
+                now=self._clock.now(),
+                stalled_after=timedelta(seconds=self._workspace.settings().supervisor.stalled_after_s),
+            )
+        )
+        return Deployment(row=row, status=status, reason=reason, pid=row.pid if alive else None)
+
+    def _folder(self, id_or_name: str) -> Path:
+        return self._workspace.deployments / self._store.get(id_or_name).id
+
+    def _free_name(self, wanted: str) -> str:
+        taken = {row.name for row in self._store.all()}
+        return next(name for name in (wanted, *(f"{wanted} {n}" for n in range(2, 10_000))) if name not in taken)
+
+
+def _with_overrides(snapshot: Snapshot, request: DeploymentRequest) -> BacktestConfig:
+    params = dict(snapshot.config.params) | dict(request.params or {})
+    strategy = snapshot.strategy_instance(params)
+    changed = {"params": strategy.model_dump(mode="json"), "initial_cash": request.initial_cash, "size": request.size}
+    whole = snapshot.config.model_dump() | {key: value for key, value in changed.items() if value is not None}
+    return BacktestConfig.model_validate(whole)
+
+
+def _check_replay_window(backtest: BacktestConfig, start: datetime, end: datetime) -> None:
+    if start < backtest.start:
+        raise InvalidInput(
+            f"a replay cannot start before its backtest's first bar {backtest.start.isoformat()} (was {start.isoformat()})"
+        )
+    if start >= end:
+        raise InvalidInput(f"end must be after start {start.isoformat()} (was {end.isoformat()})")

@@ -1,0 +1,221 @@
+"""One run of a deployment: bars -> signals -> intents -> orders -> fills -> equity.
+
+Every stage is a line in the log with its duration. The run decides by the same compiled step as the backtest, on a state that
+is folded from recorded fills alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from algo_py.clock import format_time, monotonic_s
+from algo_py.database import Database
+from algo_py.deployment.config import DeploymentConfig
+from algo_py.deployment.feed import Feed
+from algo_py.deployment.store import DeploymentStore
+from algo_py.engine import Account, Decision
+from algo_py.errors import NoData
+from algo_py.orders.execution import ExecutionLog, Executor
+from algo_py.orders.journal import Journal
+from algo_py.orders.ledger import apply_fill
+from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
+from algo_py.strategy import Bars, Signals, Strategy, evaluate
+
+# entries, exits, short_entries, short_exits: one boolean per symbol
+_Opinion = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What a run came to. `outcome` is ok, idle (no new bar) or skipped (the data cannot be trusted)."""
+
+    outcome: str
+    detail: Mapping[str, Any]
+    point: tuple[datetime, Decimal, Decimal] | None = None
+
+
+class Pipeline:
+    """Carries one deployment from bar to bar."""
+
+    def __init__(
+        self,
+        *,
+        config: DeploymentConfig,
+        database: Database,
+        feed: Feed,
+        strategy: Strategy,
+        journal: Journal,
+        executor: Executor,
+        log: ExecutionLog,
+        last_bar_time: datetime | None,
+        began_at: datetime,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._store = DeploymentStore(database)
+        self._feed = feed
+        self._strategy = strategy
+        self._journal = journal
+        self._executor = executor
+        self._log = log
+        self._last_bar_time = last_bar_time
+        self._began_at = began_at
+        self._symbols = config.backtest.symbols
+        self._account = Account(self._symbols, config.backtest.portfolio_config())
+
+    @property
+    def cash(self) -> Decimal:
+        return from_float(self._account.cash)
+
+    @property
+    def equity(self) -> Decimal:
+        return from_float(self._account.equity)
+
+    def recover(self, now: datetime) -> None:
+        """Settle what an earlier process left behind, before anything new is decided."""
+        try:
+            bars = self._feed.see_closes(now)
+        except NoData as error:
+            self._log.warning("run.stale_data", reason=str(error))
+            bars = None
+        calendar, timeframe = self._config.market.calendar, self._config.timeframe
+        self._executor.recover(is_stale=lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta)
+        self._feed.see_opens(now)
+        self._executor.follow()
+        self._rebuild(bars)
+
+    def run(self, now: datetime) -> RunResult:
+        """Do everything that is due at `now`."""
+        with self._stage("run.data") as told:
+            try:
+                bars = self._feed.see_closes(now)
+            except NoData as error:
+                self._log.warning("run.stale_data", reason=str(error))
+                return RunResult(outcome="skipped", detail={"reason": str(error)})
+            told["bars"] = 0 if bars is None else len(bars.index)
+        self._take(self._executor.follow())
+        if bars is None:
+            return RunResult(outcome="idle", detail={"reason": "no bar has closed yet"})
+        first_new = self._first_new_row(bars)
+        if first_new == len(bars.index):
+            return RunResult(outcome="idle", detail={"reason": "no new bar"})
+        for row in range(first_new, len(bars.index)):
+            self._mark(bars, row)
+        with self._stage("run.signals") as told:
+            signals = evaluate(self._strategy, bars)
+            told["new_bars"] = len(bars.index) - first_new
+        close_time = bars.close_times()[-1].to_pydatetime()
+        point = (close_time, self.cash, self.equity)
+        with self._stage("run.orders") as told:
+            planned = self._decide(bars, signals, first_new)
+            told["intents"] = len(planned)
+            self._executor.place(planned)
+            self._feed.see_opens(now)
+            fills = self._executor.follow()
+            self._take(fills)
+            told["fills"] = len(fills)
+        detail = {"bar_time": format_time(self._last_bar_time), "intents": len(planned), "fills": len(fills)}
+        return RunResult(outcome="ok", detail=detail, point=point)
+
+    def finish(self, now: datetime, *, reason: str) -> None:
+        """Take the fills that are still due before the window's end, then cancel what is open."""
+        self._feed.see_opens(now)
+        self._take(self._executor.follow())
+        self._executor.cancel_open(reason)
+
+    def _decide(self, bars: Bars, signals: Signals, first_new: int) -> list[OrderRequest]:
+        """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
+        row = len(bars.index) - 1
+        closes = bars.array("close")[row]
+        decisions = self._account.decide(
+            closes, *self._effective(bars, signals, first_new), moment=bars.index[row].to_pydatetime()
+        )
+        bar_time = bars.index[row].to_pydatetime()
+        requests = [self._request(decision, bar_time, closes) for decision in decisions]
+        with self._database.write() as connection:
+            planned = self._journal.plan(connection, requests)
+            self._store.mark_bar(connection, self._config.id, bar_time)
+        self._last_bar_time = bar_time
+        return planned
+
+    def _effective(self, bars: Bars, signals: Signals, first_new: int) -> _Opinion:
+        """Return what counts now: entries of the newest bar; exits of every bar since the last handled one, however late.
+
+        A symbol whose order is still open gives no opinion: its outcome comes first.
+        """
+        waiting = {order.request.symbol for order in self._journal.orders(only_open=True)}
+        free = np.array([symbol not in waiting for symbol in bars.symbols])
+        if waiting:
+            self._log.info("run.order_still_open", symbols=sorted(waiting))
+
+        def newest(name: str) -> np.ndarray:
+            values = signals.array(name, bars)
+            return free & values[-1] if values is not None else np.zeros_like(free)
+
+        def any_new(name: str) -> np.ndarray:
+            values = signals.array(name, bars)
+            return free & values[first_new:].any(axis=0) if values is not None else np.zeros_like(free)
+
+        return newest("entries"), any_new("exits"), newest("short_entries"), any_new("short_exits")
+
+    def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray) -> OrderRequest:
+        side, leg = Side(decision.side), Leg(decision.leg)
+        return OrderRequest(
+            client_order_id=client_order_id(self._config.id, bar_time, decision.symbol, side, leg),
+            symbol=decision.symbol,
+            side=side,
+            leg=leg,
+            quantity=from_float(decision.quantity),
+            bar_time=bar_time,
+            reference_price=from_float(closes[self._symbols.index(decision.symbol)]),
+            reason=decision.reason,
+        )
+
+    def _first_new_row(self, bars: Bars) -> int:
+        """Return the first row that has not been handled; what closed before the deployment began is history and stays so."""
+        if self._last_bar_time is not None:
+            return int(bars.index.searchsorted(pd.Timestamp(self._last_bar_time), side="right"))
+        return int(bars.close_times().searchsorted(pd.Timestamp(self._began_at), side="right"))
+
+    def _take(self, fills: list[Fill]) -> None:
+        for fill in self._in_engine_order(fills):
+            apply_fill(self._account, fill)
+
+    def _mark(self, bars: Bars, row: int) -> None:
+        self._account.mark(bars.array("close")[row], bars.array("high")[row], bars.array("low")[row])
+
+    def _rebuild(self, bars: Bars | None) -> None:
+        """Fold the account anew: the recorded fills and the handled bars, in the order of their times."""
+        self._account = Account(self._symbols, self._config.backtest.portfolio_config())
+        fills = self._in_engine_order(self._journal.fills())
+        if bars is not None:
+            closes = bars.close_times()
+            first = 0 if not fills else int(closes.searchsorted(pd.Timestamp(fills[0].time), side="right"))
+            for row in range(first, self._first_new_row(bars)):
+                while fills and fills[0].time < closes[row]:
+                    self._take([fills.pop(0)])
+                self._mark(bars, row)
+        self._take(fills)
+
+    def _in_engine_order(self, fills: list[Fill]) -> list[Fill]:
+        """Sort fills as the engine executes them, so that folding them gives its state to the last bit."""
+        if len(fills) < 2:
+            return fills
+        legs = {order.request.client_order_id: order.request.leg for order in self._journal.orders()}
+        rank = {symbol: position for position, symbol in enumerate(self._symbols)}
+        return sorted(fills, key=lambda f: (f.time, legs[f.client_order_id] is not Leg.EXIT, rank[f.symbol]))
+
+    @contextmanager
+    def _stage(self, event: str) -> Iterator[dict[str, Any]]:
+        told: dict[str, Any] = {}
+        began = monotonic_s()
+        yield told
+        self._log.info(event, duration_ms=round((monotonic_s() - began) * 1000, 1), **told)

@@ -1,0 +1,230 @@
+"""The process of one deployment: connect, recover, then wait and run until the window ends or somebody stops it.
+
+An exception in a run ends the run and not the process, unless its class says that nothing can go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from datetime import datetime, timedelta
+from types import FrameType
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
+from algo_py.database import Database, open_database
+from algo_py.deployment.config import DeploymentConfig, Replay
+from algo_py.deployment.feed import Feed, open_feed
+from algo_py.deployment.logs import LineLog, open_log
+from algo_py.deployment.pipeline import Pipeline, RunResult
+from algo_py.deployment.processes import ProcessLock, created_s
+from algo_py.deployment.source import load_deployed_strategy
+from algo_py.deployment.status import State
+from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged
+from algo_py.finstore import FinStore
+from algo_py.oms import OMS, open_oms
+from algo_py.orders.execution import Executor
+from algo_py.orders.journal import Journal
+from algo_py.settings import SupervisorSettings, Workspace
+from algo_py.strategy import Strategy
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_ALREADY_RUNNING = 75
+
+_SLICE_S = 0.2
+_MISSED_MOST = 100_000
+_FATAL = (AuthFailed, Damaged)
+
+
+def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
+    """Live one deployment in this process until it ends; returns the process's exit code."""
+    folder = workspace.deployments / deployment_id
+    try:
+        with ProcessLock(folder / "lock"):
+            return _Life(workspace, deployment_id, pid=pid).live()
+    except Conflict as error:
+        print(error, file=sys.stderr)  # noqa: T201  there is no log yet: the file belongs to the process that runs
+        return EXIT_ALREADY_RUNNING
+
+
+class _Life:
+    def __init__(self, workspace: Workspace, deployment_id: str, *, pid: int) -> None:
+        self._workspace = workspace
+        self._settings: SupervisorSettings = workspace.settings().supervisor
+        self._wall = SystemClock()
+        self._database: Database = open_database(workspace.database_url)
+        self._store = DeploymentStore(self._database)
+        self._row: DeploymentRow = self._store.get(deployment_id)
+        self._config: DeploymentConfig = self._row.config
+        self._clock: Clock = _clock_of(self._row)
+        self._log: FilteringBoundLogger = open_log(
+            workspace.deployments / deployment_id, deployment_id=deployment_id, clock=self._clock
+        )
+        self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
+        self._state = State.NEW
+        self._stopping = False
+        self._next_beat_s = 0.0
+        self._next_run: datetime | None = None
+        self._last_fire: datetime = self._row.last_run_at or self._clock.now()
+
+    def live(self) -> int:
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        printed, complained = LineLog(self._log, "strategy.print"), LineLog(self._log, "strategy.stderr")
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+            try:
+                ended, reason = self._trade()
+            except AlgoPyError as error:
+                self._log.error("deployment.failed", reason=str(error))
+                ended, reason = State.ERROR, str(error)
+            except Exception as error:  # noqa: BLE001  the worker's own border: the log is the only place that can still be told
+                self._log.error("deployment.crashed", reason=str(error), exc_info=True)
+                return EXIT_FAILED
+        self._enter(ended, reason)
+        self._log.info("deployment.ended", status=ended, reason=reason)
+        self._database.close()
+        return EXIT_DONE
+
+    def _trade(self) -> tuple[State, str]:
+        config = self._config
+        self._log.info("deployment.start", strategy=config.backtest.strategy, schedule=str(config.schedule), oms=config.oms)
+        strategy = load_deployed_strategy(self._workspace.deployments / config.id, config)
+        feed = open_feed(FinStore(self._workspace.finstore), config)
+        pipeline = self._connect(feed, strategy)
+        began = config.start or self._row.created_at
+        self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
+        while True:
+            self._next_run = config.next_fire(self._last_fire)
+            if self._next_run is None:
+                return self._reach_end(pipeline)
+            if not self._wait(self._next_run):
+                return State.STOPPED, "stopped by request"
+            if self._state is State.WAITING:
+                self._enter(State.RUNNING, "")
+            self._last_fire, missed = self._coalesce(self._next_run)
+            self._run_once(pipeline, self._last_fire, missed)
+
+    def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
+        config = self._config
+        oms: OMS = open_oms(
+            config.oms,
+            database=self._database,
+            clock=self._clock,
+            account=config.id,
+            market=config.market,
+            symbols=config.backtest.symbols,
+            config=config.backtest.portfolio_config(),
+            feed=feed,
+        )
+        account = oms.connect()
+        self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
+        journal = Journal(self._database, self._clock, deployment_id=config.id, venue=oms.name)
+        pipeline = Pipeline(
+            config=config,
+            database=self._database,
+            feed=feed,
+            strategy=strategy,
+            journal=journal,
+            executor=Executor(journal, oms, config.limits, self._log),
+            log=self._log,
+            last_bar_time=self._row.last_bar_time,
+            began_at=config.start or self._row.created_at,
+        )
+        pipeline.recover(self._clock.now())
+        return pipeline
+
+    def _run_once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int) -> None:
+        began_at, began_s = self._wall.now(), monotonic_s()
+        run_id = f"{scheduled_at:%Y%m%dT%H%M%S}"
+        with structlog.contextvars.bound_contextvars(run_id=run_id):
+            reason = ""
+            try:
+                result = pipeline.run(self._clock.now())
+            except _FATAL:
+                raise
+            except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
+                known = isinstance(error, AlgoPyError)
+                self._log.error("run.failed", reason=str(error), exc_info=not known)
+                result = RunResult(outcome="failed", detail={"reason": str(error)})
+                reason = f"the last run failed: {error}" if known else f"the last run failed: {type(error).__name__}: {error}"
+            if result.outcome == "skipped":
+                reason = str(result.detail["reason"])
+            duration_s = monotonic_s() - began_s
+            self._store.add_run(
+                self._config.id,
+                RunRow(
+                    scheduled_at=scheduled_at,
+                    started_at=began_at,
+                    duration_s=duration_s,
+                    outcome=result.outcome,
+                    detail=result.detail,
+                ),
+                reason=reason,
+                missed=missed,
+                cash=pipeline.cash,
+                equity=pipeline.equity,
+                point=result.point,
+                heartbeat_at=self._wall.now(),
+            )
+            self._log.info(
+                "run.done",
+                outcome=result.outcome,
+                duration_ms=round(duration_s * 1000, 1),
+                cash=f"{pipeline.cash:.2f}",
+                equity=f"{pipeline.equity:.2f}",
+            )
+
+    def _coalesce(self, due: datetime) -> tuple[datetime, int]:
+        """Return the newest run that is due by now, and how many before it were missed while the process was busy or away."""
+        newest, missed = due, 0
+        while missed < _MISSED_MOST:
+            following = self._config.next_fire(newest)
+            if following is None or following > self._clock.now():
+                break
+            newest, missed = following, missed + 1
+        if missed:
+            self._log.warning("run.missed", count=missed, since=format_time(due))
+        return newest, missed
+
+    def _wait(self, moment: datetime) -> bool:
+        """Wait for `moment`, beating on the way; False when somebody asked to stop."""
+        while not self._stopping:
+            self._beat()
+            if self._clock.sleep_toward(moment, _SLICE_S):
+                return not self._stopping
+        return False
+
+    def _reach_end(self, pipeline: Pipeline) -> tuple[State, str]:
+        end = self._config.end
+        if end is None:
+            return State.FINISHED, "the schedule has no further run"
+        if not self._wait(end):
+            return State.STOPPED, "stopped by request"
+        pipeline.finish(end - timedelta(microseconds=1), reason="the end of the window was reached")
+        return State.FINISHED, f"the end of its window was reached ({format_time(end)})"
+
+    def _beat(self) -> None:
+        if monotonic_s() >= self._next_beat_s:
+            self._store.beat(self._config.id, at=self._wall.now(), next_run_at=self._next_run)
+            self._next_beat_s = monotonic_s() + self._settings.heartbeat_s
+
+    def _enter(self, state: State, reason: str) -> None:
+        self._state = state
+        self._store.set_state(self._config.id, state, reason=reason, at=self._wall.now())
+
+    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+
+def _clock_of(row: DeploymentRow) -> Clock:
+    config = row.config
+    if not isinstance(config.clock, Replay) or config.start is None:
+        return SystemClock()
+    speed = config.clock.bars_per_s
+    # After a restart a replay goes on where its last finished run was.
+    return ReplayClock(row.clock_at or config.start, rate=None if speed is None else speed * config.timeframe.seconds)
