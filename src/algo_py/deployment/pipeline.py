@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,7 +35,7 @@ _Opinion = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run came to. `outcome` is ok, idle (no new bar) or skipped (the data cannot be trusted)."""
+    """What a run came to. `outcome` is ok, idle (no new bar), skipped (the data cannot be trusted) or end."""
 
     outcome: str
     detail: Mapping[str, Any]
@@ -125,20 +125,28 @@ class Pipeline:
         detail = {"bar_time": format_time(self._last_bar_time), "intents": len(planned), "fills": len(fills)}
         return RunResult(outcome="ok", detail=detail, point=point)
 
-    def finish(self, now: datetime, *, reason: str) -> None:
-        """Take the fills that are still due before the window's end, then cancel what is open."""
-        self._feed.see_opens(now)
+    def finish(self, end: datetime, *, reason: str) -> RunResult:
+        """Take the fills that are still due before the window's end, cancel what is open, and mark the last bar.
+
+        The last bar's signals are not looked at: what they ask for would fill after the end.
+        """
+        self._feed.see_opens(end - timedelta(microseconds=1))
         self._take(self._executor.follow())
         self._executor.cancel_open(reason)
+        bars = self._feed.see_closes(end)
+        if bars is None or self._first_new_row(bars) == len(bars.index):
+            return RunResult(outcome="idle", detail={"reason": reason})
+        for row in range(self._first_new_row(bars), len(bars.index)):
+            self._mark(bars, row)
+        point = (bars.close_times()[-1].to_pydatetime(), self.cash, self.equity)
+        return RunResult(outcome="end", detail={"reason": reason}, point=point)
 
     def _decide(self, bars: Bars, signals: Signals, first_new: int) -> list[OrderRequest]:
         """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
         row = len(bars.index) - 1
         closes = bars.array("close")[row]
-        decisions = self._account.decide(
-            closes, *self._effective(bars, signals, first_new), moment=bars.index[row].to_pydatetime()
-        )
         bar_time = bars.index[row].to_pydatetime()
+        decisions = self._account.decide(closes, *self._effective(bars, signals, first_new), moment=bar_time)
         requests = [self._request(decision, bar_time, closes) for decision in decisions]
         with self._database.write() as connection:
             planned = self._journal.plan(connection, requests)

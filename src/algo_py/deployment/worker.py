@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from types import FrameType
 
 import structlog
@@ -107,7 +108,7 @@ class _Life:
             if self._state is State.WAITING:
                 self._enter(State.RUNNING, "")
             self._last_fire, missed = self._coalesce(self._next_run)
-            self._run_once(pipeline, self._last_fire, missed)
+            self._run_once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
 
     def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
@@ -138,13 +139,13 @@ class _Life:
         pipeline.recover(self._clock.now())
         return pipeline
 
-    def _run_once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int) -> None:
+    def _run_once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int, work: Callable[[], RunResult]) -> None:
         began_at, began_s = self._wall.now(), monotonic_s()
         run_id = f"{scheduled_at:%Y%m%dT%H%M%S}"
         with structlog.contextvars.bound_contextvars(run_id=run_id):
             reason = ""
             try:
-                result = pipeline.run(self._clock.now())
+                result = work()
             except _FATAL:
                 raise
             except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
@@ -205,8 +206,9 @@ class _Life:
             return State.FINISHED, "the schedule has no further run"
         if not self._wait(end):
             return State.STOPPED, "stopped by request"
-        pipeline.finish(end - timedelta(microseconds=1), reason="the end of the window was reached")
-        return State.FINISHED, f"the end of its window was reached ({format_time(end)})"
+        reason = f"the end of its window was reached ({format_time(end)})"
+        self._run_once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
+        return State.FINISHED, reason
 
     def _beat(self) -> None:
         if monotonic_s() >= self._next_beat_s:
