@@ -69,7 +69,7 @@ def test_a_broken_file_is_listed_and_hurts_no_other(workspace: Workspace) -> Non
     assert registry.get("good").usable_class().kebab_name() == "good"
     bad = next(entry for entry in registry.entries if entry.name == "very-bad")
     assert bad.strategy_class is None
-    assert bad.error == "very_bad.py line 1: invalid syntax"
+    assert bad.error == "very_bad.py line 1: invalid syntax. Correct the file."
     with pytest.raises(StrategyBroken, match=r"very_bad\.py line 1"):
         registry.get("very-bad")
     with pytest.raises(NotFound, match=r"no strategy 'bad' \(not loaded, because broken: very_bad.py\)"):

@@ -55,7 +55,7 @@ def load_strategies(file: Path, root: Path) -> LoadedModule:
     except StrategyBroken:
         raise
     except (Exception, SystemExit) as error:  # the border to the trader's code: whatever it raises, it is that code that failed
-        raise StrategyBroken(describe_failure(error, file, root)) from error
+        raise StrategyBroken(describe_failure(error, file, root), remedy="Correct the file.") from error
     if not classes:
         raise StrategyBroken(
             f"{file.name} defines no strategy{_unfinished(module)}",

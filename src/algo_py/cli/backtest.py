@@ -1,0 +1,217 @@
+"""`algo-py backtest`: run, list, show and delete backtests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from algo_py.cli.output import (
+    DASH,
+    JsonFlag,
+    length_of_time,
+    moment,
+    number,
+    percent,
+    print_json,
+    print_pairs,
+    print_table,
+    progress_bar,
+    traders_code,
+    workspace_of,
+)
+from algo_py.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from algo_py.backtest import BacktestConfig
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    group = typer.Typer(help="Backtests: run, list, show, delete.", rich_markup_mode=None)
+    group.command("run")(run)
+    group.command("list")(list_saved)
+    group.command("show")(show)
+    group.command("delete")(delete)
+    app.add_typer(group, name="backtest")
+
+
+def run(
+    context: typer.Context,
+    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="Such as ema-cross; see `algo-py strategies`.")],
+    market: Annotated[str, typer.Option(help="Such as crypto_binance or indian_equity.")],
+    timeframe: Annotated[str, typer.Option(help="How long a bar lasts, such as 1h.")],
+    symbols: Annotated[str, typer.Option(metavar="A,B", help="The universe, separated by commas.")],
+    start: Annotated[
+        str | None, typer.Option(help="First open time; else the first stored bar. UTC unless an offset stands there.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="End of the period, exclusive; else the last stored bar's close.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated.")
+    ] = None,
+    cash: Annotated[float | None, typer.Option(help="Cash at the start, quote currency; else 10000.")] = None,
+    size: Annotated[float | None, typer.Option(help="Size of an entry, by size type; else 1.0.")] = None,
+    size_type: Annotated[str | None, typer.Option(help="percent (fraction of equity; the default), value or amount.")] = None,
+    fees: Annotated[float | None, typer.Option(help="Fraction of a fill's notional; else the market's.")] = None,
+    fixed_fees: Annotated[float | None, typer.Option(help="Quote currency per fill, on top; else 0.")] = None,
+    slippage: Annotated[float | None, typer.Option(help="Fraction by which a fill is worse; else the market's.")] = None,
+    execution: Annotated[str | None, typer.Option(help="next_open (the default) or close.")] = None,
+    direction: Annotated[str | None, typer.Option(help="long (the default), short or both.")] = None,
+    cash_sharing: Annotated[
+        bool | None, typer.Option(help="One pool of cash for all symbols (the default), or equal parts.")
+    ] = None,
+    allow_partial: Annotated[bool | None, typer.Option(help="Shrink an entry that lacks cash (the default), or deny it.")] = None,
+    save: Annotated[str | None, typer.Option(metavar="NAME", help="Save the backtest under this name.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run a strategy over stored bars and show what came of it."""
+    from algo_py.backtest import BacktestConfig, SnapshotStore, run_backtest
+
+    workspace = workspace_of(context)
+    config = BacktestConfig(
+        strategy=strategy,
+        params=_parameters(param or []),
+        market=market,
+        timeframe=timeframe,
+        symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
+        start=start,
+        end=end,
+        initial_cash=cash,
+        size=size,
+        size_type=size_type,
+        fees=fees,
+        fixed_fees=fixed_fees,
+        slippage=slippage,
+        execution=execution,
+        direction=direction,
+        cash_sharing=cash_sharing,
+        allow_partial=allow_partial,
+    )
+    with traders_code(), progress_bar() as progress:
+        result = run_backtest(workspace, config, progress)
+    snapshot = SnapshotStore(workspace).save(result, save) if save is not None else None
+    if as_json:
+        print_json((snapshot or result).to_json())
+        return
+    _print_report(result.config, result.portfolio.metrics, result.warnings)
+    if snapshot:
+        typer.echo(f"Saved as {snapshot.name!r} ({snapshot.id}).")
+
+
+def list_saved(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the saved backtests, newest first; damaged ones with what is wrong."""
+    from algo_py.backtest import SnapshotStore
+
+    summaries = SnapshotStore(workspace_of(context)).list()
+    if as_json:
+        print_json([summary.to_json() for summary in summaries])
+        return
+    if not summaries:
+        typer.echo("No backtest is saved here. `algo-py backtest run ... --save NAME` saves one.")
+        return
+    rows = []
+    for one in summaries:
+        if one.config is None or one.metrics is None:
+            rows.append((one.id, one.error or "", *[DASH] * 7))
+            continue
+        universe = one.config.symbols[0] if len(one.config.symbols) == 1 else f"{len(one.config.symbols)} symbols"
+        rows.append(
+            (
+                one.id,
+                one.name or DASH,
+                one.config.strategy,
+                f"{universe} {one.config.timeframe}",
+                moment(one.config.start),
+                moment(one.config.end),
+                percent(one.metrics["total_return_fraction"]),
+                number(one.metrics["sharpe_ratio"]),
+                number(one.metrics["trades"], 0),
+            )
+        )
+    print_table(
+        ("id", "name", "strategy", "bars", "start", "end", "return", "Sharpe", "trades"),
+        rows,
+        numbers=("return", "Sharpe", "trades"),
+    )
+
+
+def show(
+    context: typer.Context,
+    backtest: Annotated[str, typer.Argument(metavar="ID", help="A saved backtest's id or name.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a saved backtest; all its files are verified."""
+    from algo_py.backtest import SnapshotStore
+
+    snapshot = SnapshotStore(workspace_of(context)).load(backtest)
+    if as_json:
+        print_json(snapshot.to_json())
+        return
+    saved = [("id", snapshot.id), ("name", snapshot.name), ("saved", f"{moment(snapshot.created_at)} UTC")]
+    _print_report(snapshot.config, snapshot.metrics, snapshot.warnings, saved=saved)
+
+
+def delete(
+    context: typer.Context, backtest: Annotated[str, typer.Argument(metavar="ID", help="A saved backtest's id or name.")]
+) -> None:
+    """Delete a saved backtest. Deployments made from it are not affected."""
+    from algo_py.backtest import SnapshotStore
+
+    typer.echo(f"Deleted {SnapshotStore(workspace_of(context)).delete(backtest)}.")
+
+
+def _parameters(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InvalidInput(f"--param must be NAME=VALUE (was {text!r})", remedy="Write it like --param fast=10.")
+        if name.strip() in found:
+            raise InvalidInput(f"--param names {name.strip()!r} twice")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _print_report(
+    config: BacktestConfig,
+    metrics: Mapping[str, float | int | None],
+    warnings: Sequence[str],
+    *,
+    saved: Sequence[tuple[str, str]] = (),
+) -> None:
+    params = ", ".join(f"{name}={value}" for name, value in config.params.items())
+    print_pairs(
+        [
+            *saved,
+            ("strategy", f"{config.strategy} ({params})" if params else config.strategy),
+            ("bars", f"{', '.join(config.symbols)} {config.timeframe} on {config.market}"),
+            ("period", f"{moment(config.start)} to {moment(config.end)} UTC"),
+            ("costs", f"fees {percent(config.fees)}, slippage {percent(config.slippage)}"),
+        ]
+    )
+    print_table(("metric", "value"), _metric_rows(metrics), numbers=("value",))
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("equity at the start", number(metrics["initial_equity"])),
+        ("equity at the end", number(metrics["final_equity"])),
+        ("return", percent(metrics["total_return_fraction"])),
+        ("return, the symbols held", percent(metrics["benchmark_return_fraction"])),
+        ("return a year", percent(metrics["cagr_fraction"])),
+        ("volatility a year", percent(metrics["volatility_fraction"])),
+        ("Sharpe ratio", number(metrics["sharpe_ratio"])),
+        ("Sortino ratio", number(metrics["sortino_ratio"])),
+        ("Calmar ratio", number(metrics["calmar_ratio"])),
+        ("largest drawdown", percent(metrics["max_drawdown_fraction"])),
+        ("longest drawdown", length_of_time(metrics["max_drawdown_duration_s"])),
+        ("closed trades", number(metrics["trades"], 0)),
+        ("winning trades", percent(metrics["win_rate_fraction"])),
+        ("profit factor", number(metrics["profit_factor"])),
+        ("profit per trade", number(metrics["expectancy"])),
+        ("fees paid", number(metrics["fees_paid"])),
+        ("time in the market", percent(metrics["exposure_fraction"])),
+    ]
