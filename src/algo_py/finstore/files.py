@@ -151,7 +151,12 @@ class _Opened:
         self.file = file
 
     def __enter__(self) -> _Opened:
-        self._descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError as error:
+            raise Refused(
+                f"{self.file} cannot be read: {error.strerror}", remedy="Give this user the right to read it."
+            ) from None
         self.signature = _signature(os.fstat(self._descriptor))
         return self
 
@@ -189,7 +194,11 @@ class _Opened:
         view = content.data
         view[len(view) - len(info.footer) :] = info.footer
         start, end = info.groups[groups[0]].start, info.groups[groups[-1]].end
-        if os.preadv(self._descriptor, [view[start:end]], start) != end - start:
+        try:
+            filled = os.preadv(self._descriptor, [view[start:end]], start)
+        except OSError as error:
+            raise damaged(self.file, f"the disk cannot read it ({error.strerror})") from error
+        if filled != end - start:
             raise damaged(self.file, "it ends too early")
         for number in groups:
             group = info.groups[number]

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from algo_py.clock import as_utc
-from algo_py.errors import InvalidInput, NoData
+from algo_py.errors import InvalidInput
 
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
@@ -109,11 +109,11 @@ def from_frames(frames: Mapping[str, pd.DataFrame]) -> dict[str, Block]:
 
 
 def _taken_apart(symbol: str, frame: pd.DataFrame) -> Block:
+    if not len(frame):
+        return Block.empty()
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or str(index.tz) != "UTC":
         raise InvalidInput(f"the bars of {symbol} need open times in UTC as their index (was {index.dtype})")
-    if not len(index):
-        raise NoData(f"there are no bars of {symbol} to store")
     if index.hasnans:
         raise InvalidInput(f"the bars of {symbol} have a row without an open time")
     per_second = _PER_SECOND[index.unit]
@@ -123,12 +123,15 @@ def _taken_apart(symbol: str, frame: pd.DataFrame) -> Block:
             raise InvalidInput(f"the open times of {symbol} must be whole microseconds")
         raw = raw // 1_000
     times = np.asarray(raw * (1_000_000 // min(per_second, 1_000_000)), dtype=np.int64)
-    if frame.columns is _COLUMN_INDEX or frame.columns.equals(_COLUMN_INDEX):
+    if not frame.columns.equals(_COLUMN_INDEX):
+        missing = [name for name in COLUMNS if name not in frame.columns]
+        if missing:
+            raise InvalidInput(f"the bars of {symbol} have no column {missing[0]!r}", remedy=f"They need {', '.join(COLUMNS)}.")
+        frame = frame[list(COLUMNS)]
+    try:
         return Block(times, np.asarray(frame.to_numpy(dtype=np.float64).T))
-    missing = [name for name in COLUMNS if name not in frame.columns]
-    if missing:
-        raise InvalidInput(f"the bars of {symbol} have no column {missing[0]!r}", remedy=f"They need {', '.join(COLUMNS)}.")
-    return Block(times, np.stack([frame[name].to_numpy(dtype=np.float64) for name in COLUMNS]))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"the bars of {symbol} have a value that is not a number ({error})") from None
 
 
 def check_blocks(blocks: Mapping[str, Block]) -> None:

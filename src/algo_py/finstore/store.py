@@ -62,10 +62,10 @@ class FinStore:
         """Store the bars that are closed at `now` and not stored yet, and report on all of them.
 
         Frames are as `read` returns them; the index may have any unit. Nothing is stored when any frame is refused
-        (InvalidInput). A stored bar is never changed. When this returns, the bars are on the disk; after a crash the same call
-        can be repeated. Fewer than 500 bars a symbol are stored together or not at all, more of them symbol by symbol. Raises
-        Conflict when another writer holds the lock too long, Refused when the disk does not take it, Damaged when bars to
-        compare with are not as they were written.
+        (InvalidInput); one without rows brings nothing. A stored bar is never changed. When this returns, the bars are on the
+        disk; after an error or a crash the same call can be repeated. New bars are stored together or not at all; only a load
+        of history (500 bars or more a symbol) is stored symbol by symbol. Raises Conflict when another writer holds the lock
+        too long, Refused when the disk does not take it, Damaged when bars to compare with are not as they were written.
         """
         now_us = to_us(now)
         own_market = get_market(market)

@@ -21,8 +21,10 @@ from algo_py.market import Market
 
 LOCK_TIMEOUT_S = 30.0
 
-# So many bars of one symbol at once are a load of history: they go straight into the symbol's file.
-_BULK_ROWS = 500
+# So many bars of one symbol at once are a load of history: they go straight into the symbol's file. When an append brings more
+# than a delta should hold, fewer are enough.
+_BULK_ROWS, _BULK_ROWS_IN_A_CROWD = 500, 32
+_DELTA_ROWS_MAX = 20_000
 # So many deltas become one merged file; so many merged files start the folding of all that is pending into symbols' files.
 _DELTAS_MAX = 16
 _MERGED_MAX = 8
@@ -53,10 +55,13 @@ class Writer:
                 counts[symbol] = AppendCounts(
                     new=len(fresh[symbol]), repeated=repeated, revised=revised, forming=len(blocks[symbol]) - len(block)
                 )
+            is_crowd = sum(len(block) for block in fresh.values()) > _DELTA_ROWS_MAX
+            bulk_rows = _BULK_ROWS_IN_A_CROWD if is_crowd else _BULK_ROWS
             for symbol, block in fresh.items():
-                if len(block) >= _BULK_ROWS:
-                    self._store(symbol, block)
-            small = {symbol: block for symbol, block in fresh.items() if 0 < len(block) < _BULK_ROWS}
+                if len(block) >= bulk_rows:
+                    # What is pending goes along: a reader that looked before it was appended must not meet later bars alone.
+                    self._store(symbol, union([pending.of(symbol), block]))
+            small = {symbol: block for symbol, block in fresh.items() if 0 < len(block) < bulk_rows}
             if small:
                 make_folder(self._layout.deltas)
                 write_durably(self._layout.deltas / self._next_name(pending), encode_delta(small))
@@ -74,10 +79,10 @@ class Writer:
 
     def _closed(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, Block]:
         """Return the closed bars of each symbol, after refusing bars that the market does not have."""
-        if not blocks:
-            return {}
         timeframe = self._layout.timeframe
         times = np.unique(np.concatenate([block.times for block in blocks.values()]))
+        if not len(times):
+            return dict(blocks)
         wrong = off_calendar(self._market, timeframe, times)
         if wrong.any():
             us = int(times[np.argmax(wrong)])
