@@ -1,0 +1,51 @@
+# Everything that this project can do, by name. Needs python3 (3.11 or later, with venv) and make; installs the rest into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= workspace
+HOST ?= 127.0.0.1
+PORT ?= 8501
+
+.PHONY: help run test check bench browser lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Serve the dashboard with sample data on http://127.0.0.1:8501
+	@$(BIN)/algo-py init $(WORKSPACE)
+	@$(BIN)/algo-py --workspace $(WORKSPACE) up --host $(HOST) --port $(PORT)
+
+test: check browser ## Run all checks and all tests
+	@CHROMIUM="$$(cat $(VENV)/chromium)" $(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@tail -n 4 $(VENV)/imports.log
+
+bench: $(VENV)/.dev ## Measure speed and memory against the references, in one run
+	@$(BIN)/python -m benchmarks
+
+browser: $(VENV)/.dev ## Find or install the Chromium that the browser tests use
+	@scripts/ensure-chromium $(VENV)
+
+lock: $(VENV)/.dev ## Resolve requirements/*.in anew into the lock files (needs uv on the PATH)
+	@scripts/lock
+
+clean: ## Remove what was installed and cached; workspaces stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.run: requirements/run.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Algo.Py needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another one with: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time takes about a minute."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
+	@touch $@

@@ -1,0 +1,302 @@
+"""`algo-py deploy | ps | show | logs | stop | restart | clear`: deployments, typed."""
+
+from __future__ import annotations
+
+import json
+from datetime import time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table, workspace_of
+from algo_py.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from algo_py.deployment import Deployment, DeploymentManager
+    from algo_py.deployment.config import ClockChoice
+    from algo_py.deployment.schedule import Schedule
+
+_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_START_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 30.0
+_FOLLOW_S = 0.3
+
+Chosen = Annotated[str, typer.Argument(metavar="ID", help="A deployment's id or name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for command in (deploy, ps, show, logs, stop, restart, clear):
+        app.command(command.__name__)(command)
+
+
+def deploy(
+    context: typer.Context,
+    backtest: Annotated[str, typer.Argument(metavar="BACKTEST", help="A saved backtest's id or name.")],
+    oms: Annotated[str, typer.Option(help="Who takes the orders.")] = "paper",
+    every: Annotated[str | None, typer.Option(metavar="DURATION", help="Run at fixed intervals, such as 60m.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="HH:MM", help="Run at a time of day.")] = None,
+    tz: Annotated[str, typer.Option(metavar="ZONE", help="The time zone of --at, such as Asia/Kolkata.")] = "UTC",
+    days: Annotated[str | None, typer.Option(help="The days of --at, such as mon-fri or mon,wed.")] = None,
+    on_bar_close: Annotated[bool, typer.Option("--on-bar-close", help="Run as each bar closes (the default).")] = False,
+    delay: Annotated[str | None, typer.Option(metavar="DURATION", help="Wait this long after the bar's close.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="TIME", help="Begin then; at once if not given.")] = None,
+    end: Annotated[str | None, typer.Option(metavar="TIME", help="End then; never if not given.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Trade past bars on a simulated clock.")] = False,
+    speed: Annotated[str | None, typer.Option(help="Speed of a replay: 60bars/s, or max.")] = None,
+    cash: Annotated[float | None, typer.Option(help="Initial cash, instead of the backtest's.")] = None,
+    size: Annotated[float | None, typer.Option(help="Size, instead of the backtest's.")] = None,
+    param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter, instead of the backtest's.")] = None,
+    max_order_notional: Annotated[str | None, typer.Option(help="Deny entries above this value, quote currency.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Deploy a saved backtest: from here on it trades by itself."""
+    from algo_py.clock import parse_time
+    from algo_py.deployment import DeploymentRequest
+    from algo_py.deployment.report import deployment_json
+    from algo_py.deployment.status import Status
+
+    request = DeploymentRequest(
+        backtest=backtest,
+        schedule=_schedule(every=every, at=at, tz=tz, days=days, on_bar_close=on_bar_close, delay=delay),
+        oms=oms,
+        clock=_clock(replay=replay, speed=speed),
+        name=name,
+        start=None if start is None else parse_time(start),
+        end=None if end is None else parse_time(end),
+        initial_cash=cash,
+        size=size,
+        params=_params(param or []),
+        max_order_notional=_amount("max-order-notional", max_order_notional),
+    )
+    manager = _manager(context)
+    deployment = manager.deploy(request)
+    deployment = manager.wait_until(deployment.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
+    if as_json:
+        print_json(deployment_json(deployment))
+        return
+    typer.echo(f"{deployment.name} ({deployment.id}) is {_status(deployment)}, process {deployment.pid or DASH}.")
+    typer.echo(f"Watch it: algo-py logs {deployment.id} -f    Stop it: algo-py stop {deployment.id}")
+
+
+def ps(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the deployments with their status."""
+    from algo_py.deployment.report import deployment_json
+
+    deployments = _manager(context).list()
+    if as_json:
+        print_json([deployment_json(deployment) for deployment in deployments])
+        return
+    if not deployments:
+        typer.echo("Nothing is deployed. Deploy a saved backtest with: algo-py deploy BACKTEST --replay")
+        return
+    print_table(
+        ("id", "name", "pid", "started (UTC)", "strategy", "oms", "clock", "status", "runs", "equity"),
+        [
+            (
+                d.id,
+                d.name,
+                str(d.pid or DASH),
+                moment(d.row.started_at),
+                d.config.backtest.strategy,
+                d.config.oms,
+                d.config.clock.kind,
+                _status(d),
+                str(d.row.runs),
+                number(None if d.row.equity is None else float(d.row.equity)),
+            )
+            for d in deployments
+        ],
+        numbers=("pid", "runs", "equity"),
+    )
+
+
+def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
+    """Show one deployment with its positions, orders and fills."""
+    from algo_py.deployment.report import full_json
+
+    manager = _manager(context)
+    found = manager.show(deployment)
+    whole = full_json(manager, found)
+    if as_json:
+        print_json(whole)
+        return
+    lists = ("positions", "orders", "fills", "runs_log")
+    print_pairs([(key, _text(value)) for key, value in whole.items() if key not in lists])
+    for title in ("positions", "orders", "fills"):
+        if whole[title]:
+            keys = list(whole[title][0])
+            print_table(keys, [[_text(entry[key]) for key in keys] for entry in whole[title]], title=title)
+        else:
+            typer.echo(f"no {title}")
+
+
+def logs(
+    context: typer.Context,
+    deployment: Chosen,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing as lines come in; Ctrl-C ends it.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1_000_000, help="How many of the newest lines.")] = 200,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a deployment's log; with --json one object a line."""
+    from algo_py.clock import SystemClock
+
+    manager = _manager(context)
+    _, position = manager.logs_after(deployment, 0) if follow else ((), 0)
+    _print_log(manager.logs(deployment, last=lines), as_json=as_json)
+    clock = SystemClock()
+    try:
+        while follow:
+            entries, position = manager.logs_after(deployment, position)
+            _print_log(entries, as_json=as_json)
+            if not entries and manager.show(deployment).row.state.has_ended:
+                return
+            clock.sleep(_FOLLOW_S)
+    except KeyboardInterrupt:
+        return
+
+
+def stop(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
+    """Stop a deployment after the run that it is in. Its positions are kept."""
+    from algo_py.deployment.report import deployment_json
+
+    manager = _manager(context)
+    found = manager.wait_until(manager.stop(deployment).id, lambda d: d.row.state.has_ended, timeout_s=_STOP_TIMEOUT_S)
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {_status(found)}.")
+
+
+def restart(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
+    """Start a deployment again that was stopped or has failed; it goes on where it was."""
+    from algo_py.deployment.report import deployment_json
+    from algo_py.deployment.status import Status
+
+    manager = _manager(context)
+    found = manager.restart(deployment)
+    found = manager.wait_until(found.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {_status(found)}, process {found.pid or DASH}.")
+
+
+def clear(
+    context: typer.Context,
+    deployment: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One deployment; all that have ended if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take ended deployments off the list. Their orders and fills are kept in the database."""
+    cleared = _manager(context).clear(deployment)
+    if as_json:
+        print_json(list(cleared))
+    else:
+        typer.echo(f"Cleared {', '.join(cleared)}." if cleared else "There was nothing to clear.")
+
+
+def _manager(context: typer.Context) -> DeploymentManager:
+    from algo_py.deployment import DeploymentManager
+
+    return DeploymentManager(workspace_of(context))
+
+
+def _schedule(*, every: str | None, at: str | None, tz: str, days: str | None, on_bar_close: bool, delay: str | None) -> Schedule:
+    from pydantic import ValidationError
+
+    from algo_py.clock import parse_duration
+    from algo_py.deployment.schedule import AtTime, EveryInterval, OnBarClose
+    from algo_py.settings import first_problem
+
+    if sum((every is not None, at is not None, on_bar_close)) > 1:
+        raise InvalidInput("--every, --at and --on-bar-close exclude one another", remedy="Choose one.")
+    if at is None and (days is not None or tz != "UTC"):
+        raise InvalidInput("--tz and --days go with --at", remedy="Add --at HH:MM, or leave them out.")
+    if delay is not None and (every is not None or at is not None):
+        raise InvalidInput("--delay goes with --on-bar-close", remedy="Leave it out.")
+    try:
+        if every is not None:
+            return EveryInterval(every_s=int(parse_duration(every).total_seconds()))
+        if at is not None:
+            return AtTime(at=_time_of_day(at), tz=tz, days=_WEEK if days is None else _days(days))
+        wait = timedelta(0) if delay is None else parse_duration(delay)
+        return OnBarClose(delay_s=int(wait.total_seconds()))
+    except ValidationError as error:
+        raise InvalidInput(first_problem(error)) from None
+
+
+def _time_of_day(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is not a time of day", remedy="Write it as 09:30.") from None
+
+
+def _days(text: str) -> tuple[str, ...]:
+    """Read `mon-fri` or `mon,wed`; unknown days are refused by the schedule itself."""
+    first, dash, last = text.lower().partition("-")
+    if dash and first in _WEEK and last in _WEEK:
+        begin, finish = _WEEK.index(first), _WEEK.index(last)
+        return _WEEK[begin : finish + 1] if begin <= finish else _WEEK[begin:] + _WEEK[: finish + 1]
+    return tuple(day.strip() for day in text.lower().split(","))
+
+
+def _clock(*, replay: bool, speed: str | None) -> ClockChoice:
+    from pydantic import ValidationError
+
+    from algo_py.deployment.config import LiveClock, Replay
+
+    if not replay:
+        if speed is not None:
+            raise InvalidInput("--speed goes with --replay", remedy="Add --replay, or leave --speed out.")
+        return LiveClock()
+    if speed is None:
+        return Replay()
+    if speed == "max":
+        return Replay(bars_per_s=None)
+    try:
+        return Replay(bars_per_s=float(speed.removesuffix("bars/s")))
+    except (ValueError, ValidationError):
+        raise InvalidInput(f"{speed!r} is not a speed", remedy="Write it as 60bars/s (up to 100000), or max.") from None
+
+
+def _params(pairs: list[str]) -> dict[str, str]:
+    params = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise InvalidInput(f"--param must be NAME=VALUE (was {pair!r})")
+        params[key] = value
+    return params
+
+
+def _amount(option: str, text: str | None) -> Decimal | None:
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        raise InvalidInput(f"--{option} must be a number (was {text!r})") from None
+
+
+def _status(deployment: Deployment) -> str:
+    return f"{deployment.status}: {deployment.reason}" if deployment.reason else str(deployment.status)
+
+
+def _print_log(entries: Any, *, as_json: bool) -> None:
+    from algo_py.deployment.logs import format_entry
+
+    for entry in entries:
+        typer.echo(json.dumps(entry) if as_json else format_entry(entry))
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return DASH
+    if isinstance(value, (dict, list)):
+        return (
+            ", ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, dict) else ", ".join(map(str, value))
+        )
+    return str(value)

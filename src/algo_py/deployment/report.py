@@ -1,0 +1,112 @@
+"""Deployments, orders and fills as plain JSON values: the shape that programs outside read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from algo_py.clock import format_time
+
+if TYPE_CHECKING:
+    from algo_py.deployment.manager import Deployment, DeploymentManager
+    from algo_py.orders.journal import JournaledOrder
+    from algo_py.orders.model import Fill
+
+
+def deployment_json(deployment: Deployment) -> dict[str, Any]:
+    """Return one object of `ps --json`."""
+    row, config = deployment.row, deployment.config
+    return {
+        "id": row.id,
+        "name": row.name,
+        "backtest_id": config.backtest_id,
+        "strategy": config.backtest.strategy,
+        "params": dict(config.backtest.params),
+        "market": config.backtest.market,
+        "timeframe": config.backtest.timeframe,
+        "symbols": list(config.backtest.symbols),
+        "oms": config.oms,
+        "clock": config.clock.kind,
+        "schedule": str(config.schedule),
+        "status": deployment.status,
+        "reason": deployment.reason,
+        "pid": deployment.pid,
+        "created_at": format_time(row.created_at),
+        "started_at": format_time(row.started_at),
+        "heartbeat_at": format_time(row.heartbeat_at),
+        "last_run_at": format_time(row.last_run_at),
+        "next_run_at": None if row.state.has_ended else format_time(row.next_run_at),
+        "runs": row.runs,
+        "missed_runs": row.missed_runs,
+        "cash": _number(row.cash),
+        "equity": _number(row.equity),
+    }
+
+
+def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, Any]:
+    """Return what `show --json` prints: the deployment with its positions, orders, fills and newest runs."""
+    ledger = manager.ledger(deployment.id)
+    return {
+        **deployment_json(deployment),
+        "positions": [
+            {"symbol": p.symbol, "quantity": _number(p.quantity), "average_price": _number(p.average_price)}
+            for p in ledger.positions.values()
+        ],
+        "orders": [order_json(order) for order in manager.orders(deployment.id)],
+        "fills": [fill_json(fill) for fill in manager.fills(deployment.id)],
+        "runs_log": [
+            {
+                "scheduled_at": format_time(run.scheduled_at),
+                "started_at": format_time(run.started_at),
+                "duration_s": run.duration_s,
+                "outcome": run.outcome,
+                **run.detail,
+            }
+            for run in manager.runs(deployment.id)
+        ],
+    }
+
+
+def order_json(order: JournaledOrder) -> dict[str, Any]:
+    """Return one order."""
+    request = order.request
+    return {
+        "client_order_id": request.client_order_id,
+        "venue_order_id": order.venue_order_id or None,
+        "bar_time": format_time(request.bar_time),
+        "symbol": request.symbol,
+        "side": request.side,
+        "type": request.type,
+        "quantity": _number(request.quantity),
+        "filled_quantity": _number(order.filled_quantity),
+        "average_fill_price": _number(order.average_fill_price),
+        "fee": _number(order.fee),
+        "status": order.status,
+        "reason": ": ".join(part for part in (request.reason, order.reason) if part),
+    }
+
+
+def fill_json(fill: Fill) -> dict[str, Any]:
+    """Return one fill."""
+    return {
+        "trade_id": fill.trade_id,
+        "client_order_id": fill.client_order_id,
+        "time": format_time(fill.time),
+        "symbol": fill.symbol,
+        "side": fill.side,
+        "quantity": _number(fill.quantity),
+        "price": _number(fill.price),
+        "fee": _number(fill.fee),
+    }
+
+
+def shown_symbols(symbols: Iterable[str], *, most: int = 3) -> str:
+    """Return the first few symbols and how many more there are."""
+    names = list(symbols)
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" +{more}" if more > 0 else "")
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
