@@ -18,7 +18,9 @@ from algo_py.strategy import COLUMNS, Bars, Signals, Strategy, evaluate
 
 _MICROSECOND = timedelta(microseconds=1)
 _FRAMES = ("entries", "exits", "short_entries", "short_exits")
-_PREFIX_FRACTIONS = (1 / 3, 2 / 3, 1.0)  # of the bars; the last prefix lacks one bar only
+# Parts of the bars on which a strategy runs again: all but the last bar, then steps of the golden ratio, which keep clear of
+# whatever rhythm the signals have.
+_PREFIX_FRACTIONS = (1.0, *((step * 0.6180339887) % 1 for step in range(1, 8)))
 _LOOK_AHEAD_BUDGET_S = 1.0
 
 
@@ -63,17 +65,17 @@ def look_ahead_warnings(
 ) -> Iterator[str]:
     """Yield a line when signals change once later bars are taken away: then they were not known at their time.
 
-    The strategy runs again on a few prefixes of the bars, unless, by `one_run_s`, this would take more than a second.
+    The strategy runs again on up to eight prefixes of the bars; on as many as, by `one_run_s`, take about a second altogether.
     """
+    total = len(bars.index)
     starts = [int(np.argmax(~np.isnan(bars.array("close")[:, column]))) for column in range(len(bars.symbols))]
     enough = max(warm_up_bars, *starts) + 1
-    cuts = [cut for cut in (int(len(bars.index) * part) for part in _PREFIX_FRACTIONS) if cut > enough]
-    cuts = [cut - 1 if cut == len(bars.index) else cut for cut in cuts]
-    if one_run_s * sum(cuts) / len(bars.index) > _LOOK_AHEAD_BUDGET_S:
-        return
     began_s = monotonic_s()
-    for cut in reversed(cuts):
-        if monotonic_s() - began_s > _LOOK_AHEAD_BUDGET_S:
+    for fraction in _PREFIX_FRACTIONS:
+        cut = min(int(total * fraction), total - 1)
+        if cut <= enough:
+            continue
+        if monotonic_s() - began_s + one_run_s * fraction > _LOOK_AHEAD_BUDGET_S:
             return
         prefix = _prefix(bars, cut)
         try:

@@ -1,0 +1,233 @@
+"""Saved backtests: they hold everything, are there whole or not at all, and a changed byte is refused by name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from algo_py.backtest import BacktestResult, Snapshot, SnapshotStore, run_backtest
+from algo_py.backtest.manifest import MANIFEST_NAME
+from algo_py.clock import FrozenClock
+from algo_py.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
+from algo_py.settings import Workspace
+from algo_py.strategy import evaluate
+
+from .conftest import config
+
+NOW = datetime(2025, 11, 22, 15, 30, 12, tzinfo=UTC)
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock(NOW)
+
+
+@pytest.fixture
+def store(workspace: Workspace, clock: FrozenClock) -> SnapshotStore:
+    return SnapshotStore(workspace, clock=clock)
+
+
+@pytest.fixture
+def result(workspace: Workspace) -> BacktestResult:
+    return run_backtest(workspace, config())
+
+
+def test_what_was_saved_is_what_is_loaded(store: SnapshotStore, result: BacktestResult) -> None:
+    saved = store.save(result, "my wave")
+    assert re.fullmatch(r"20251122-153012-wave-[0-9a-f]{4}", saved.id)
+    loaded = store.load("my wave")
+    assert loaded == saved == store.load(saved.id)
+    assert (loaded.config, loaded.warnings, loaded.created_at) == (result.config, result.warnings, NOW)
+    assert dict(loaded.metrics) == result.portfolio.metrics
+    assert dict(loaded.fingerprint) == dict(result.fingerprint)
+    assert set(loaded.environment) == {"python", "algo_py", "numpy", "pandas", "numba"}
+    pd.testing.assert_frame_equal(loaded.orders(), result.portfolio.orders)
+    pd.testing.assert_frame_equal(loaded.trades(), result.portfolio.trades)
+    pd.testing.assert_series_equal(loaded.equity(), result.portfolio.equity, check_freq=False)
+    assert loaded.to_json() == result.to_json() | {"id": saved.id, "name": "my wave"}
+
+
+def test_frames_without_rows_survive_too(store: SnapshotStore, workspace: Workspace) -> None:
+    silent = run_backtest(workspace, config(strategy="ema-cross", end="2025-01-02"))
+    saved = store.save(silent)
+    pd.testing.assert_frame_equal(saved.orders(), silent.portfolio.orders)
+    pd.testing.assert_frame_equal(saved.trades(), silent.portfolio.trades)
+    assert saved.metrics["sharpe_ratio"] is None
+
+
+def test_it_runs_its_own_source_whatever_happens_to_the_workspace(
+    store: SnapshotStore, result: BacktestResult, workspace: Workspace
+) -> None:
+    saved = store.save(result)
+    before = evaluate(saved.strategy_instance(), result.bars)
+    (workspace.strategies / "_levels.py").write_text("LOWER = 99.0\n", encoding="utf-8")
+    (workspace.strategies / "wave.py").unlink()
+    loaded = store.load(saved.id)
+    strategy = loaded.strategy_instance()
+    assert strategy.model_dump() == {"upper": 105.0}
+    assert loaded.strategy_instance({"upper": "107"}).model_dump() == {"upper": 107.0}
+    pd.testing.assert_frame_equal(evaluate(strategy, result.bars).entries, before.entries)
+    assert before.entries.to_numpy().sum() == (result.bars.close < 95).to_numpy().sum()
+
+
+def test_a_built_in_strategy_is_copied_as_well(store: SnapshotStore, workspace: Workspace) -> None:
+    saved = store.save(run_backtest(workspace, config(strategy="ema-cross", params={"fast": 5, "slow": 20})))
+    assert (saved.strategy_folder / "ema_cross.py").is_file()
+    assert saved.strategy_instance().model_dump() == {"fast": 5, "slow": 20}
+
+
+def test_names_are_unique_and_have_a_default(store: SnapshotStore, result: BacktestResult, workspace: Workspace) -> None:
+    first = store.save(result, "mine")
+    with pytest.raises(Conflict, match=r"already a backtest called 'mine'\. Choose another name, or delete it: algo-py backtest"):
+        store.save(result, " mine ")
+    with pytest.raises(Conflict):
+        store.save(result, first.id)
+    for name in ("", "  ", "x" * 81, "two\nlines"):
+        with pytest.raises(InvalidInput, match="name must be 1 to 80 printable characters"):
+            store.save(result, name)
+    assert [store.save(result).name for _ in range(2)] == ["wave BTC/USDT 1h", "wave BTC/USDT 1h 2"]
+    both = run_backtest(workspace, config(symbols=("BTC/USDT", "ETH/USDT")))
+    assert store.save(both).name == "wave 2 symbols 1h"
+
+
+def test_the_list_is_newest_first_and_shows_a_damaged_one(
+    store: SnapshotStore, result: BacktestResult, workspace: Workspace, clock: FrozenClock
+) -> None:
+    assert list(SnapshotStore(Workspace(workspace.root / "nowhere")).list()) == []
+    saved = []
+    for name in ("one", "two", "three"):
+        saved.append(store.save(result, name))
+        clock.sleep(timedelta(minutes=1).total_seconds())
+    (saved[1].folder / MANIFEST_NAME).write_text("{", encoding="utf-8")
+    three, two, one = store.list()
+    assert (three.name, two.name, one.name) == ("three", None, "one")
+    assert two.id == saved[1].id
+    assert (two.error or "").startswith(
+        f"backtest {saved[1].id}: snapshot.json cannot be read. Restore it from a copy, or remove it"
+    )
+    assert one.config == result.config
+    assert one.to_json()["metrics"] == result.to_json()["metrics"]
+    assert two.to_json()["strategy"] is None
+
+
+def test_deleting(store: SnapshotStore, result: BacktestResult, workspace: Workspace) -> None:
+    saved = store.save(result, "mine")
+    damaged = store.save(result, "other")
+    (damaged.folder / MANIFEST_NAME).write_bytes(b"")
+    assert store.delete("mine") == saved.id
+    assert store.delete(damaged.id) == damaged.id
+    assert list(store.list()) == []
+    assert [path.name for path in workspace.backtests.iterdir()] == [".lock"]
+    with pytest.raises(NotFound, match="no saved backtest 'mine'"):
+        store.delete("mine")
+
+
+def test_every_flipped_byte_is_refused_by_name(store: SnapshotStore, result: BacktestResult) -> None:
+    saved = store.save(result)
+    files = [file for file in saved.folder.rglob("*") if file.is_file()]
+    assert len(files) == 6
+    for file in files:
+        content = file.read_bytes()
+        positions = range(len(content)) if file.name == MANIFEST_NAME else range(0, len(content), 211)
+        for position in positions:
+            for mask in (0x01, 0x07):  # 0x07 makes another line break of a line break, which JSON would not mind
+                file.write_bytes(content[:position] + bytes([content[position] ^ mask]) + content[position + 1 :])
+                # A flipped digit of the schema version may look like a newer one.
+                with pytest.raises((Damaged, InvalidInput)) as caught:
+                    Snapshot.read(saved.folder)
+                name = file.relative_to(saved.folder).as_posix()
+                assert saved.id in str(caught.value)
+                assert name in str(caught.value) or "newer Algo.Py" in str(caught.value)
+        file.write_bytes(content)
+    assert Snapshot.read(saved.folder) == saved
+
+
+def test_missing_additional_and_exchanged_files_are_refused(
+    store: SnapshotStore, result: BacktestResult, workspace: Workspace
+) -> None:
+    saved = store.save(result)
+    (saved.strategy_folder / "numpy.py").write_text("", encoding="utf-8")
+    with pytest.raises(Damaged, match=r"strategy/numpy\.py was added later"):
+        store.load(saved.id)
+    (saved.strategy_folder / "numpy.py").unlink()
+    (saved.folder / "orders.parquet").rename(workspace.root / "orders.parquet")
+    with pytest.raises(
+        Damaged, match=r"orders\.parquet is missing\. Restore it from a copy, or remove it: algo-py backtest delete"
+    ):
+        store.load(saved.id)
+    (workspace.root / "orders.parquet").rename(saved.folder / "orders.parquet")
+    shutil.copytree(saved.folder, workspace.backtests / "a-copy")
+    with pytest.raises(Damaged, match=r"snapshot\.json belongs to backtest 2025"):
+        store.load("a-copy")
+
+
+def test_an_edit_after_loading_is_refused_when_the_strategy_is_built(store: SnapshotStore, result: BacktestResult) -> None:
+    saved = store.save(result)
+    (saved.strategy_folder / "_levels.py").write_text("LOWER = 96.0\n", encoding="utf-8")
+    with pytest.raises(Damaged, match=r"strategy/_levels\.py is not what was saved"):
+        saved.strategy_instance()
+
+
+def test_a_newer_schema_is_refused_as_newer(store: SnapshotStore, result: BacktestResult) -> None:
+    saved = store.save(result)
+    file = saved.folder / MANIFEST_NAME
+    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 1', '"schema_version": 2'), encoding="utf-8")
+    with pytest.raises(
+        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 2, this one reads up to 1\)\. Upgrade Algo\.Py\."
+    ):
+        store.load(saved.id)
+    (listed,) = store.list()
+    assert "newer Algo.Py" in (listed.error or "")
+
+
+def test_nothing_is_left_of_a_save_that_failed(store: SnapshotStore, result: BacktestResult, workspace: Workspace) -> None:
+    store.save(result)
+    (workspace.backtests / ".tmp-of-a-killed-writer").mkdir()
+    (workspace.backtests / ".tmp-of-a-killed-writer" / "orders.parquet").write_bytes(b"half")
+    assert len(store.list()) == 1
+    store.save(result)
+    assert not list(workspace.backtests.glob(".tmp*"))
+    blocked = Workspace(workspace.root / "strategies" / "wave.py")
+    with pytest.raises(Refused, match="saved backtests cannot be changed in"):
+        SnapshotStore(blocked).save(result)
+
+
+def test_of_two_that_save_one_name_at_once_one_wins(result: BacktestResult, workspace: Workspace) -> None:
+    def save(_: int) -> str:
+        try:
+            return SnapshotStore(workspace).save(result, "same").name
+        except Conflict:
+            return "conflict"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(save, range(4))) == ["conflict", "conflict", "conflict", "same"]
+
+
+def test_the_format_of_version_1_stays_readable() -> None:
+    """The golden backtest was saved when schema 1 was made; it must load, and mean the same, for ever."""
+    (folder,) = GOLDEN.iterdir()
+    golden = Snapshot.read(folder)
+    assert (golden.name, golden.config.strategy, golden.config.symbols) == ("golden", "wave", ("BTC/USDT", "ETH/USDT"))
+    assert golden.created_at == NOW
+    assert golden.strategy_instance().model_dump() == {"upper": 105.0}
+    assert len(golden.orders()) > golden.metrics["trades"] > 0  # type: ignore[operator]
+    assert golden.equity().iloc[-1] == golden.metrics["final_equity"]
+
+
+def test_the_format_has_not_changed_without_a_new_version(store: SnapshotStore, result: BacktestResult) -> None:
+    (folder,) = GOLDEN.iterdir()
+    golden = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    current = json.loads((store.save(result).folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    assert list(current) == list(golden)
+    for key in ("config", "metrics", "environment", "strategy"):
+        assert list(current[key]) == list(golden[key])
+    assert sorted(current["files"]) == sorted(golden["files"])
+    assert list(current["fingerprint"]["BTC/USDT"]) == list(golden["fingerprint"]["BTC/USDT"])
