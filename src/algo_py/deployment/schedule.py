@@ -10,7 +10,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from apscheduler.triggers.cron import CronTrigger
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from algo_py.clock import format_duration
@@ -71,17 +70,12 @@ class AtTime(BaseModel):
     def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
         """Return the first such moment after `after` on a trading day."""
         zone = ZoneInfo(self.tz)
-        trigger = CronTrigger(
-            day_of_week=",".join(self.days), hour=self.at.hour, minute=self.at.minute, second=self.at.second, timezone=zone
-        )
-        moment = after
+        day = after.astimezone(zone).date()
         for _ in range(_HOLIDAYS_IN_A_ROW):
-            # The trigger answers "at or after", in wall time.
-            found: datetime = trigger.get_next_fire_time(None, (moment + timedelta(microseconds=1)).astimezone(zone))
-            fire = found.astimezone(UTC)
-            if fire > after and calendar.is_trading_day(fire.astimezone(zone).date()):
+            fire = datetime.combine(day, self.at, zone).astimezone(UTC)  # fold 0: of two such moments the first
+            if fire > after and WEEK_DAYS[day.weekday()] in self.days and calendar.is_trading_day(day):
                 return fire
-            moment = fire
+            day += timedelta(days=1)
         raise ValueError(f"no trading day falls on {', '.join(self.days)}")
 
     def __str__(self) -> str:
