@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from algo_py.deployment.schedule import WEEK_DAYS, AtTime, EveryInterval, OnBarClose
+from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
 
 CRYPTO = get_market("crypto_binance").calendar
@@ -27,7 +28,7 @@ schedules = st.one_of(
         AtTime,
         at=st.times().map(lambda t: t.replace(microsecond=0)),
         tz=st.sampled_from(ZONES),
-        days=st.sets(st.sampled_from(WEEK_DAYS), min_size=1).map(tuple),
+        days=st.sets(st.sampled_from(WEEK_DAYS)).map(lambda days: ("mon", *(days - {"mon"}))),
     ),
     st.integers(0, 3600).map(lambda seconds: OnBarClose(delay_s=seconds)),
 )
@@ -105,6 +106,12 @@ def test_no_run_on_a_holiday_and_a_run_after_the_muhurat_session() -> None:
     assert OnBarClose().next_fire(thursday, NSE, Timeframe.D1) == datetime(2024, 11, 1, 13, 30, tzinfo=UTC)
     republic_day = datetime(2024, 1, 25, 18, 0, tzinfo=UTC)
     assert at_close.next_fire(republic_day, NSE, Timeframe.D1).date() == datetime(2024, 1, 29, tzinfo=UTC).date()
+
+
+def test_days_without_any_session_are_refused() -> None:
+    never = AtTime(at=time(10), tz="Asia/Kolkata", days=("sun",))
+    with pytest.raises(InvalidInput, match="no session on sun"):
+        never.next_fire(datetime(2025, 2, 1, tzinfo=UTC), NSE, Timeframe.D1)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from algo_py.clock import format_duration
+from algo_py.errors import InvalidInput
 from algo_py.market import Calendar, Timeframe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,10 +74,10 @@ class AtTime(BaseModel):
         day = after.astimezone(zone).date()
         for _ in range(_HOLIDAYS_IN_A_ROW):
             fire = datetime.combine(day, self.at, zone).astimezone(UTC)  # fold 0: of two such moments the first
-            if fire > after and WEEK_DAYS[day.weekday()] in self.days and calendar.is_trading_day(day):
+            if fire > after and WEEK_DAYS[day.weekday()] in self.days and calendar.is_trading_day(fire):
                 return fire
             day += timedelta(days=1)
-        raise ValueError(f"no trading day falls on {', '.join(self.days)}")
+        raise InvalidInput(f"the market has no session on {', '.join(self.days)}", remedy="Choose other days.")
 
     def __str__(self) -> str:
         days = "" if self.days == WEEK_DAYS else f" on {', '.join(self.days)}"

@@ -31,8 +31,8 @@ class Calendar(Protocol):
     def next_bar_close(self, timeframe: Timeframe, after: datetime) -> datetime:
         """Return the first close time that is later than `after`."""
 
-    def is_trading_day(self, day: date) -> bool:
-        """Return whether the market has a session on this day of its own time zone."""
+    def is_trading_day(self, moment: datetime) -> bool:
+        """Return whether the market has a session on the day of its own time zone that `moment` falls on."""
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         """Return how many bars a year has, for annualisation."""
@@ -55,7 +55,7 @@ class AlwaysOpen:
     def next_bar_close(self, timeframe: Timeframe, after: datetime) -> datetime:
         return timeframe.floor(after) + timeframe.delta
 
-    def is_trading_day(self, day: date) -> bool:
+    def is_trading_day(self, moment: datetime) -> bool:
         return True
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
@@ -130,9 +130,10 @@ class SessionCalendar:
             index += 1
         raise self._unknown(after)
 
-    def is_trading_day(self, day: date) -> bool:
+    def is_trading_day(self, moment: datetime) -> bool:
+        day = moment.astimezone(self._zone).date()
         if not self.first_day <= day <= self.last_day:
-            raise self._unknown(datetime.combine(day, time(), self._zone))
+            raise self._unknown(moment)
         return day in self._by_day
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
