@@ -141,3 +141,12 @@ def test_a_silent_strategy_is_warned_of(workspace: Workspace) -> None:
     (workspace.strategies / "_levels.py").write_text("LOWER = 95.0\n", encoding="utf-8")
     denied = run_backtest(workspace, config(initial_cash=1.0))
     assert denied.warnings[0].startswith("no trades: all")
+
+
+def test_the_example_of_the_documentation_works(workspace: Workspace) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "writing-a-strategy.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    (workspace.strategies / "breakout.py").write_text(code, encoding="utf-8")
+    result = run_backtest(workspace, config(strategy="breakout", symbols=("BTC/USDT", "ETH/USDT")))
+    assert len(result.portfolio.trades) > 3
+    assert not any("looks ahead" in warning for warning in result.warnings)

@@ -32,6 +32,8 @@ def read_bar_file(file: Path, market: Market, timeframe: Timeframe) -> pd.DataFr
             f"{file} has no column {missing[0]!r} (has {', '.join(table.columns)})",
             remedy=f"It needs timestamp, {', '.join(COLUMNS)}.",
         )
+    if table.empty:
+        raise InvalidInput(f"there are no bars in {file}")
     times = _open_times(table[named[0]], file, market, timeframe)
     values = {}
     for name in COLUMNS:

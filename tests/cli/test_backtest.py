@@ -1,0 +1,187 @@
+"""`algo-py backtest` and `algo-py strategies`: what they print, for people and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from algo_py.backtest.report import METRICS
+
+from .conftest import RUN, Invoke
+
+KEYS = [
+    *("id", "name", "strategy", "params", "market", "timeframe", "symbols", "start", "end", "initial_cash"),
+    *("fingerprint", "warnings", "metrics"),
+]
+
+
+def test_run_save_list_show_delete(invoke: Invoke, workspace: Path) -> None:
+    ran = invoke(*RUN, "--param", "fast=5", "--cash", "5000", "--save", "mine", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.json()
+    assert list(found) == KEYS
+    assert tuple(found["metrics"]) == METRICS
+    assert (found["name"], found["params"], found["initial_cash"]) == ("mine", {"fast": 5, "slow": 50}, 5000.0)
+    assert (found["start"], found["end"]) == ("2024-10-01T00:00:00Z", "2026-01-30T00:00:00Z")
+    assert invoke("backtest", "show", "mine", "--json").json() == found
+    (listed,) = invoke("backtest", "list", "--json").json()
+    assert (listed["id"], listed["metrics"], listed["error"]) == (found["id"], found["metrics"], None)
+    for text in (found["id"], "mine", "ema-cross", "BTC/USDT 1d", "2024-10-01 00:00"):
+        assert text in invoke("backtest", "list").out
+    assert invoke("backtest", "delete", "mine").out == f"Deleted {found['id']}.\n"
+    assert invoke("backtest", "list", "--json").json() == []
+    assert invoke("backtest", "list").out.startswith("No backtest is saved here.")
+
+
+def test_tables_are_for_people(invoke: Invoke, workspace: Path) -> None:
+    ran = invoke(*RUN, "--end", "2024-10-08", "--save", "short")
+    assert ran.code == 0
+    assert "2024-10-01 00:00 to 2024-10-08 00:00 UTC" in ran.out
+    assert "fees 0.10 %, slippage 0.05 %" in ran.out
+    assert next(line for line in ran.out.splitlines() if line.startswith(" Sharpe ratio")).endswith("– ")
+    assert ran.err.splitlines() == [
+        "warning: BTC/USDT has 7 bars, but the strategy needs 51 before its first signal",
+        "warning: no trades: the strategy gave no signal that could be followed",
+    ]
+    shown = invoke("backtest", "show", "short")
+    assert "Saved as 'short'" in ran.out
+    assert "name      short" in shown.out
+
+
+def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path) -> None:
+    from algo_py.backtest import SnapshotStore
+    from algo_py.settings import Workspace
+
+    options = (
+        *("--start", "2024-11-01", "--end", "2025-11-01T00:00+00:00", "--size", "500", "--size-type", "value", "--fees", "0.002"),
+        *("--fixed-fees", "1", "--slippage", "0.003", "--execution", "close", "--direction", "long", "--no-cash-sharing"),
+        *("--no-allow-partial", "--symbols", "ETH/USDT, BTC/USDT", "--save", "all"),
+    )
+    assert invoke(*RUN, *options).code == 0
+    config = SnapshotStore(Workspace(workspace)).load("all").config.model_dump(mode="json")
+    assert config == {
+        "strategy": "ema-cross",
+        "params": {"fast": 10, "slow": 50},
+        "market": "crypto_binance",
+        "timeframe": "1d",
+        "symbols": ["ETH/USDT", "BTC/USDT"],
+        "start": "2024-11-01T00:00:00Z",
+        "end": "2025-11-01T00:00:00Z",
+        "initial_cash": 10_000.0,
+        "size": 500.0,
+        "size_type": "value",
+        "fees": 0.002,
+        "fixed_fees": 1.0,
+        "slippage": 0.003,
+        "execution": "close",
+        "cash_sharing": False,
+        "allow_partial": False,
+        "direction": "long",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((*RUN, "--symbols", "DOGE/USDT"), 4, "there are no 1d bars of 'DOGE/USDT' on crypto_binance."),
+        ((*RUN, "--symbols", "doge"), 2, "'doge' is not spelled like a symbol of crypto_binance. Write it like BTC/USDT."),
+        ((*RUN, "--symbols", ","), 2, "symbols must name at least one symbol (was empty)"),
+        ((*RUN, "--symbols", "BTC/USDT,BTC/USDT"), 2, "symbols must name each symbol once (has BTC/USDT twice)"),
+        ((*RUN, "--cash", "-5"), 2, "initial_cash must be greater than 0 (was -5.0)"),
+        ((*RUN, "--cash", "much"), 2, "Invalid value for '--cash':"),
+        ((*RUN, "--size", "50"), 2, "size must be at most 1 where size_type is percent (was 50.0)."),
+        (
+            (*RUN, "--start", "2019-01-01", "--end", "2020-01-01"),
+            4,
+            "there are no 1d bars of BTC/USDT on crypto_binance from 2019",
+        ),
+        ((*RUN, "--start", "2026-01-01", "--end", "2025-01-01"), 2, "end must be after start"),
+        ((*RUN, "--start", "soon"), 2, "'soon' is not a time."),
+        ((*RUN, "--param", "fats=3"), 2, "ema-cross has no parameter 'fats'. Did you mean 'fast'?"),
+        ((*RUN, "--param", "fast=1"), 2, "ema-cross: fast must be greater than or equal to 2 (was '1')"),
+        ((*RUN, "--param", "fast"), 2, "--param must be NAME=VALUE (was 'fast'). Write it like --param fast=10."),
+        ((*RUN, "--param", "fast=3", "--param", "fast=4"), 2, "--param names 'fast' twice"),
+        ((*RUN, "--timeframe", "7h"), 2, "there is no timeframe '7h'."),
+        ((*RUN, "--market", "moon"), 4, "there is no market 'moon'."),
+        ((*RUN, "--lots", "3"), 2, "No such option: --lots"),
+        (("backtest", "run", "ema-cros", *RUN[3:]), 4, "there is no strategy 'ema-cros'. Did you mean 'ema-cross'?"),
+        (("backtest", "run", "ema-cross"), 2, "Missing option '--market'. See algo-py backtest run --help"),
+        (("backtest", "show", "nothing"), 4, "there is no saved backtest 'nothing'. See algo-py backtest list."),
+        (("backtest", "delete", "nothing"), 4, "there is no saved backtest 'nothing'."),
+        (("backtest",), 2, "Missing command. See algo-py backtest --help"),
+        (("strategies", "show", "ema"), 4, "there is no strategy 'ema'."),
+        (("nonsense",), 2, "No such command 'nonsense'."),
+    ],
+)
+def test_every_mistake_gets_one_line_and_its_exit_code(
+    invoke: Invoke, workspace: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    json = ("--json",) if arguments[:2] in (("backtest", "run"), ("backtest", "show"), ("strategies", "show")) else ()
+    for outcome in (invoke(*arguments), invoke(*arguments, *json)):
+        assert (outcome.code, outcome.out) == (code, "")
+        assert outcome.err.startswith(f"error: {message}")
+        assert outcome.err.count("\n") == 1
+    assert not (workspace / "database" / "backtests").exists()
+
+
+def test_a_taken_name_is_refused(invoke: Invoke, workspace: Path) -> None:
+    assert invoke(*RUN, "--save", "mine").code == 0
+    again = invoke(*RUN, "--save", "mine", "--json")
+    assert (again.code, again.out) == (1, "")
+    assert again.err.startswith("error: there is already a backtest called 'mine'. Choose another name, or delete it:")
+    assert len(invoke("backtest", "list", "--json").json()) == 1
+
+
+def test_a_broken_strategy_is_named_with_its_line(invoke: Invoke, workspace: Path) -> None:
+    (workspace / "strategies" / "half_done.py").write_text("class HalfDone(\n    x = 1\n", encoding="utf-8")
+    ran = invoke("backtest", "run", "half-done", *RUN[3:])
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert ran.err.startswith("error: half_done.py line ")
+    assert invoke(*RUN).code == 0
+    listed = {one["name"]: one["error"] for one in invoke("strategies", "--json").json()}
+    assert listed["ema-cross"] is None
+    assert listed["half-done"].startswith("half_done.py line ")
+    assert "BROKEN: half_done.py line " in invoke("strategies").out
+    assert invoke("strategies", "show", "half-done").code == 1
+
+
+def test_the_example_strategy_runs_and_shows_its_parameters(invoke: Invoke, workspace: Path) -> None:
+    assert invoke("backtest", "run", "my-first-strategy", *RUN[3:], "--param", "rise=0.05", "--json").json()["warnings"] == []
+    shown = invoke("strategies", "show", "my-first-strategy", "--json").json()
+    assert list(shown) == ["name", "title", "origin", "file", "error", "parameters"]
+    assert shown["parameters"][1] == {
+        "name": "rise",
+        "type": "number",
+        "default": 0.03,
+        "minimum": "> 0",
+        "maximum": "< 1",
+        "description": "Buy above this rise, as a fraction (0.03 is 3 %)",
+    }
+    table = invoke("strategies", "show", "my-first-strategy").out
+    assert "lookback" in table
+    assert "How many bars to look back" in table
+
+
+def test_what_a_strategy_prints_does_not_disturb_the_json(invoke: Invoke, workspace: Path) -> None:
+    file = workspace / "strategies" / "my_first_strategy.py"
+    text = file.read_text(encoding="utf-8").replace("        change =", "        print('in run')\n        change =")
+    file.write_text("print('while loading')\n" + text.replace("from __future__ import annotations\n", ""), encoding="utf-8")
+    ran = invoke("backtest", "run", "my-first-strategy", *RUN[3:], "--json")
+    assert ran.json()["strategy"] == "my-first-strategy"
+    assert "in run" in ran.err
+    assert "while loading" in ran.err
+
+
+def test_a_damaged_backtest_is_shown_as_damaged(invoke: Invoke, workspace: Path) -> None:
+    saved = invoke(*RUN, "--save", "mine", "--json").json()["id"]
+    orders = workspace / "database" / "backtests" / saved / "orders.parquet"
+    orders.write_bytes(orders.read_bytes()[:-1] + b"x")
+    shown = invoke("backtest", "show", "mine")
+    assert (shown.code, shown.out) == (1, "")
+    assert f"backtest {saved}: orders.parquet is not what was saved" in shown.err
+    (workspace / "database" / "backtests" / saved / "snapshot.json").write_text("{}", encoding="utf-8")
+    listed = invoke("backtest", "list")
+    assert listed.code == 0
+    assert "snapshot.json is not what was saved" in listed.out
+    assert invoke("backtest", "delete", saved).code == 0
