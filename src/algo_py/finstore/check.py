@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from algo_py.errors import AlgoPyError, Damaged, InvalidInput
+from algo_py.errors import AlgoPyError, InvalidInput
 from algo_py.finstore.bartimes import off_calendar
 from algo_py.finstore.files import InfoCache, read_bars, read_delta
 from algo_py.finstore.frames import Block, check_blocks, from_us
@@ -29,7 +29,7 @@ def check_partition(layout: Layout, market: Market) -> Iterator[Finding]:
                 block = read_bars(file, InfoCache())
             except FileNotFoundError:
                 continue
-            except (Damaged, OSError) as error:
+            except (AlgoPyError, OSError) as error:
                 yield _finding(file, error)
                 continue
             yield from _checked(file, {symbol: block}, market, layout)
@@ -41,7 +41,7 @@ def check_partition(layout: Layout, market: Market) -> Iterator[Finding]:
                 blocks = read_delta(folder / name)
             except FileNotFoundError:
                 continue
-            except (Damaged, OSError) as error:
+            except (AlgoPyError, OSError) as error:
                 yield _finding(folder / name, error)
                 continue
             yield from _checked(folder / name, blocks, market, layout)

@@ -69,13 +69,15 @@ class Writer:
         return counts
 
     def compact(self) -> None:
-        """Move everything that is pending into the symbols' files. Other writers may have their turn in between."""
+        """Move what is pending now into the symbols' files. Other writers may have their turn in between."""
         with self._writing():
             self._merge(at_least=1)
-        while True:
+            last = max(self._partition.pending().merged, default="")
+        is_left = bool(last)
+        while is_left:
             with self._writing():
-                if not self._fold():
-                    return
+                self._fold()
+                is_left = any(name <= last for name in self._partition.pending().merged)
 
     def _closed(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, Block]:
         """Return the closed bars of each symbol, after refusing bars that the market does not have."""
@@ -140,8 +142,8 @@ class Writer:
         for delta in deltas:
             delta.file.unlink(missing_ok=True)
 
-    def _fold(self) -> bool:
-        """Move some symbols' merged bars into their files; return whether more is left.
+    def _fold(self) -> None:
+        """Move some symbols' merged bars into their files.
 
         After the last symbol the merged files go. The progress file says up to which merged file this round goes and which symbol
         was the last to be done. Without it the round starts again, and finds most of its work done.
@@ -149,7 +151,7 @@ class Writer:
         pending = self._partition.pending()
         if not pending.merged:
             self._layout.fold_progress.unlink(missing_ok=True)
-            return False
+            return
         through, after = self._progress(pending) or (max(pending.merged), "")
         merged = [file for name, file in pending.merged.items() if name <= through]
         symbols = sorted(set().union(*(file.blocks for file in merged)))
@@ -164,11 +166,10 @@ class Writer:
                 self._write_merged({symbol: block}, self._next_name(self._partition.pending()))
         if len(todo) > share:
             write_durably(self._layout.fold_progress, f"{through}\n{todo[share - 1]}".encode())
-            return True
+            return
         self._layout.fold_progress.unlink(missing_ok=True)
         for done in merged:
             done.file.unlink(missing_ok=True)
-        return any(name > through for name in self._partition.pending().merged)
 
     def _write_merged(self, blocks: Mapping[str, Block], name: str) -> None:
         make_folder(self._layout.merged)
