@@ -40,17 +40,23 @@ class ReplayFeed:
 
     def __init__(self, store: FinStore, config: DeploymentConfig) -> None:
         self._bars = _read(store, config, end=config.end)
+        self._end = config.end
         self._closes = self._bars.close_times()
         self._own = {symbol: self._bars[symbol]["open"] for symbol in self._bars.symbols}
         self._close_of = dict(zip(self._bars.index, self._closes, strict=True))
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
 
     def see_closes(self, now: datetime) -> Bars | None:
-        rows = int(self._closes.searchsorted(pd.Timestamp(now), side="right"))
-        return self._bars.head(rows) if rows else None
+        # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
+        is_over = self._end is not None and now >= self._end
+        rows = len(self._closes) if is_over else int(self._closes.searchsorted(pd.Timestamp(now), side="right"))
+        if not rows:
+            return None
+        self.see_opens(self._bars.index[rows - 1].to_pydatetime())  # of a bar that has closed the open is known too
+        return self._bars.head(rows)
 
     def see_opens(self, now: datetime) -> None:
-        self._opens_seen = pd.Timestamp(now)
+        self._opens_seen = max(self._opens_seen, pd.Timestamp(now))
 
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         opens = self._own[symbol]
