@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +200,29 @@ def test_nothing_is_left_of_a_save_that_failed(store: SnapshotStore, result: Bac
     blocked = Workspace(workspace.root / "strategies" / "wave.py")
     with pytest.raises(Refused, match="saved backtests cannot be changed in"):
         SnapshotStore(blocked).save(result)
+
+
+def test_a_disk_that_fails_at_any_step_leaves_nothing_behind(
+    store: SnapshotStore, result: BacktestResult, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.delete(store.save(result).id)
+    sync, left = os.fsync, 0
+
+    def failing(descriptor: int) -> None:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left -= 1
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    for steps in range(8):  # six files, then the two folders that hold them
+        left = steps
+        with pytest.raises(Refused, match=r"cannot be changed in .*: No space left on device"):
+            store.save(result)
+        assert [path.name for path in workspace.backtests.iterdir()] == [".lock"]
+    left = 100
+    assert store.load(store.save(result).id).config == result.config
 
 
 def test_of_two_that_save_one_name_at_once_one_wins(result: BacktestResult, workspace: Workspace) -> None:
