@@ -96,8 +96,10 @@ def first_problem(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error).splitlines()[0]
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "value"
     problem = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not first["loc"]:
+        return problem  # of the whole, not of one field: its own words name what is wrong
+    name = ".".join(str(part) for part in first["loc"])
     text = f"{name}: {problem}" if first["type"] == "value_error" else f"{name} must be {problem}"
     if first["type"] == "missing":
         return f"{name} is missing"

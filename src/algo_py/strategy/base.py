@@ -85,7 +85,8 @@ def kebab_case(class_name: str) -> str:
 def _place(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if "site-packages" not in frame.filename and "algo_py/strategy/base" not in frame.filename:
+        file = Path(frame.filename)
+        if "site-packages" not in file.parts and (file.parent != Path(__file__).parent):
             last = frame
             break
     return f"{Path(last.filename).name} line {last.lineno}"
