@@ -1,0 +1,157 @@
+"""Charts: pure functions from data to figures. They look nothing up and know no page.
+
+A chart has a few hundred pixels: longer series are thinned to what can be seen, each stretch keeping its lowest and its highest
+value, so that no peak and no drawdown disappears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly loads its names lazily
+
+from algo_py.dashboard.theme import ENTRY, EXIT, FALL, LINE, PRICE, RISE, SHADE
+
+MOST_POINTS: Final = 2_000
+MOST_CANDLES: Final = 400
+
+_HEIGHT: Final = 380
+_NUMBER: Final = ",.8~g"
+_Trace = dict[str, Any]
+
+
+def thin(values: pd.Series, most: int = MOST_POINTS) -> pd.Series:
+    """Return at most about `most` of the values, in their order: the first, the last, and each stretch's lowest and highest."""
+    count = len(values)
+    if count <= most:
+        return values
+    numbers = values.to_numpy(dtype=np.float64)
+    keep = {0, count - 1}
+    for first, last in pairwise(np.linspace(0, count, max(1, most // 2) + 1).astype(np.int64).tolist()):
+        part = numbers[first:last]
+        if not np.isnan(part).all():
+            keep |= {first + int(np.nanargmin(part)), first + int(np.nanargmax(part))}
+    return values.iloc[sorted(keep)]
+
+
+def drawdown(equity: pd.Series, initial: float) -> pd.Series:
+    """Return how far equity is below its highest value so far, the initial cash included; a fraction, 0 or negative."""
+    return equity / equity.cummax().clip(lower=initial) - 1.0
+
+
+def equity_figure(equity: pd.Series, *, initial: float, currency: str) -> Figure:
+    """Draw equity over its drawdown. `equity` is indexed by time."""
+    below = thin(drawdown(equity, initial))
+    shaded = _line(below, name="Drawdown", hover="%{y:.2%}", color=FALL) | {"yaxis": "y2", "fill": "tozeroy", "fillcolor": SHADE}
+    layout = {
+        "shapes": [_level(initial)],
+        "xaxis": {"showgrid": False, "anchor": "y2"},
+        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f", "domain": [0.33, 1.0]},
+        "yaxis2": {"title": {"text": "Drawdown"}, "tickformat": ".0%", "domain": [0.0, 0.27]},
+    }
+    return _figure([_money_line(equity, currency), shaded], layout)
+
+
+def price_figure(bars: pd.DataFrame, orders: pd.DataFrame, *, symbol: str, currency: str) -> Figure:
+    """Draw a symbol's price with its filled orders: entries point up, exits point down.
+
+    `bars` has open, high, low, close by open time; `orders` is as `Portfolio.orders`, of any symbols.
+    """
+    filled = orders[(orders["symbol"] == symbol) & (orders["status"] == "FILLED")]
+    is_entry = filled["reason"] == "entry"
+    traces = [
+        _candles(bars) if len(bars) <= MOST_CANDLES else _price_line(bars["close"], currency),
+        _markers(filled[is_entry], name="Entries", color=ENTRY, shape="triangle-up"),
+        _markers(filled[~is_entry], name="Exits", color=EXIT, shape="triangle-down"),
+    ]
+    layout = {
+        "showlegend": True,
+        "hovermode": "closest",
+        "xaxis": {"showgrid": False, "rangeslider": {"visible": False}},
+        "yaxis": {"title": {"text": f"{symbol}, {currency}"}},
+    }
+    return _figure(traces, layout)
+
+
+def account_figure(
+    points: Sequence[tuple[datetime, Decimal, Decimal]], *, initial: float, currency: str, height: int = _HEIGHT
+) -> Figure:
+    """Draw a deployment's equity; `points` are (time, cash, equity), oldest first."""
+    equity = pd.Series([float(equity) for _, _, equity in points], index=[time for time, _, _ in points], dtype="float64")
+    layout = {
+        "height": height,
+        "shapes": [_level(initial)],
+        "xaxis": {"showgrid": False},
+        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f"},
+    }
+    return _figure([_money_line(equity, currency)], layout)
+
+
+def _money_line(equity: pd.Series, currency: str) -> _Trace:
+    return _line(thin(equity), name="Equity", hover=f"%{{y:,.2f}} {currency}", color=LINE)
+
+
+def _price_line(close: pd.Series, currency: str) -> _Trace:
+    return _line(thin(close), name="Close", hover=f"%{{y:{_NUMBER}}} {currency}", color=PRICE)
+
+
+def _line(values: pd.Series, *, name: str, hover: str, color: str) -> _Trace:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": values.index,
+        "y": values.to_numpy(),
+        "line": {"color": color, "width": 1.6},
+        "hovertemplate": hover,
+    }
+
+
+def _candles(bars: pd.DataFrame) -> _Trace:
+    return {
+        "type": "candlestick",
+        "name": "Price",
+        "x": bars.index,
+        **{name: bars[name].to_numpy() for name in ("open", "high", "low", "close")},
+        "increasing": {"line": {"color": RISE, "width": 1}},
+        "decreasing": {"line": {"color": FALL, "width": 1}},
+    }
+
+
+def _markers(orders: pd.DataFrame, *, name: str, color: str, shape: str) -> _Trace:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": orders["time"],
+        "y": orders["price"].to_numpy(),
+        "marker": {"symbol": shape, "size": 10, "color": color, "line": {"color": "white", "width": 1}},
+        "customdata": orders[["side", "quantity", "reason"]].to_numpy(),
+        "hovertemplate": f"%{{customdata[0]}} %{{customdata[1]:{_NUMBER}}} at %{{y:{_NUMBER}}}<br>%{{x}}<br>"
+        "%{customdata[2]}<extra></extra>",
+    }
+
+
+def _level(value: float) -> dict[str, Any]:
+    """Return a dotted line across the figure: the cash at the start."""
+    line = {"color": PRICE, "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": value, "y1": value, "line": line}
+
+
+def _figure(traces: list[_Trace], layout: dict[str, Any]) -> Figure:
+    """Build a figure with the looks that all share; `uirevision` keeps a person's zoom when new points arrive."""
+    shared = {
+        "height": _HEIGHT,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "hovermode": "x unified",
+        "showlegend": False,
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
+        "uirevision": "kept",
+    }
+    return Figure(data=traces, layout=shared | layout)  # type: ignore[no-untyped-call]

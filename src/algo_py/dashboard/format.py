@@ -1,0 +1,82 @@
+"""How values are written on a page. What is not known is a dash, never a zero; percent exists only here."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+DASH = "–"
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:&])")
+
+
+def number(value: float | Decimal | None, digits: int = 2) -> str:
+    """Return `1,234.50`."""
+    return DASH if value is None else f"{value:,.{digits}f}"
+
+
+def exact(value: float | Decimal | None) -> str:
+    """Return a quantity or a price with the digits that it has: `0.00125`, `104,250.1`."""
+    if value is None:
+        return DASH
+    amount = Decimal(repr(value)) if isinstance(value, float) else value
+    text = f"{amount:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(fraction: float | None, *, signed: bool = False) -> str:
+    """Return `12.30 %` for 0.123."""
+    if fraction is None:
+        return DASH
+    return f"{fraction * 100:+,.2f} %" if signed else f"{fraction * 100:,.2f} %"
+
+
+def moment(value: datetime | None) -> str:
+    """Return `2025-01-31 09:30`, with seconds where it has some; UTC."""
+    if value is None:
+        return DASH
+    return f"{value:%Y-%m-%d %H:%M:%S}" if value.second else f"{value:%Y-%m-%d %H:%M}"
+
+
+def period(start: datetime, end: datetime) -> str:
+    """Return `2025-01-01 to 2025-02-01`, with the time of day where it is not midnight UTC."""
+    bare = all((m.hour, m.minute, m.second) == (0, 0, 0) for m in (start, end))
+    return f"{start:%Y-%m-%d} to {end:%Y-%m-%d}" if bare else f"{moment(start)} to {moment(end)}"
+
+
+def length_of_time(seconds: float | None) -> str:
+    """Return `12 d 4 h`, `4 h 30 min` or `30 min`."""
+    if seconds is None:
+        return DASH
+    minutes = round(seconds / 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
+def counted(count: int, what: str) -> str:
+    """Return `1 order`, `2 orders`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def listed(names: tuple[str, ...], most: int = 3) -> str:
+    """Return `A, B, C and 2 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def plain(text: str) -> str:
+    """Return `text` on one line, so that markdown shows it as it is."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def fraction_of(percentage: float) -> float:
+    """Cross from the percent that a person typed to a fraction; 0.1 gives exactly 0.001."""
+    return float(Decimal(repr(percentage)) / 100)
+
+
+def percentage_of(fraction: float) -> float:
+    """Cross from a fraction to the percent in a form; `fraction_of` gives the same fraction back."""
+    return float(Decimal(repr(fraction)) * 100)

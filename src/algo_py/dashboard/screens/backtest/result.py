@@ -1,0 +1,110 @@
+"""The result of a backtest: what it is of, metrics, charts, trades, and saving it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_config_utils import ColumnConfigMappingInput
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from algo_py.backtest import BacktestResult
+from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.components.errors import shown_as_a_line
+from algo_py.dashboard.components.metrics import metric_cards
+from algo_py.dashboard.context import DEPLOYMENT, Context
+from algo_py.dashboard.figures import equity_figure, price_figure
+from algo_py.dashboard.format import counted, listed, period, plain
+from algo_py.market import get_market
+
+_SAVED = "backtest.saved"
+_MONEY, _PRICE = "%.2f", "%.8g"
+
+
+def show_result(context: Context, result: BacktestResult, *, is_outdated: bool) -> None:
+    """Show a result. One that the form no longer describes is marked, and stays as it is."""
+    config = result.config
+    if is_outdated:
+        st.warning("The form has changed since this run. **Run Backtest** shows its result; what follows is the one before.")
+    st.markdown(
+        f"**{plain(config.strategy)}** on {plain(listed(config.symbols, 5))}, {config.timeframe} bars, "
+        f"{plain(period(config.start, config.end))}"
+    )
+    metric_cards(result.portfolio.metrics)
+    for warning in result.warnings:
+        st.warning(plain(warning[:1].upper() + warning[1:]))
+    _save(context, result)
+    currency = get_market(config.market).quote_currency
+    equity, price, trades = st.tabs(["Equity and drawdown", "Price with entries and exits", "Trades"])
+    with equity:
+        figure = equity_figure(result.portfolio.equity, initial=config.initial_cash, currency=currency)
+        st.plotly_chart(figure, key="backtest.equity", alt="Equity over time, and how far it was below its highest value")
+    with price:
+        symbol = config.symbols[0]
+        if len(config.symbols) > 1:
+            symbol = st.selectbox("Symbol", config.symbols, key=f"backtest.symbol.{'.'.join(config.symbols)}")
+        figure = price_figure(result.bars[symbol], result.portfolio.orders, symbol=symbol, currency=currency)
+        st.plotly_chart(figure, key="backtest.price", alt=f"Price of {symbol} with the entries and exits of this backtest")
+    with trades:
+        _trades(result, currency)
+
+
+def _save(context: Context, result: BacktestResult) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input(
+            "Backtest name", key="backtest.name", placeholder="Leave empty to have it named", max_chars=80, width=320
+        )
+        if st.button("Save Backtest", key="backtest.save"):
+            with shown_as_a_line():
+                _save_as(context.clients, result, name.strip() or None)
+    saved = st.session_state.get(_SAVED)
+    if saved is not None and saved[0] is result:
+        st.success(f"Saved as **{plain(saved[1])}**.")
+        context.link(DEPLOYMENT, "Deploy it")
+
+
+def _save_as(clients: Clients, result: BacktestResult, name: str | None) -> None:
+    snapshot = clients.backtests.save(result, name)
+    st.session_state[_SAVED] = (result, snapshot.name)
+
+
+def _trades(result: BacktestResult, currency: str) -> None:
+    portfolio = result.portfolio
+    st.caption(
+        f"{counted(len(portfolio.trades), 'closed trade')}, {counted(len(portfolio.open_positions), 'open position')}, "
+        f"{counted(len(portfolio.orders), 'order')}. Times are UTC."
+    )
+    if portfolio.trades.empty:
+        st.info("No trade was closed.")
+    else:
+        st.dataframe(_readable(portfolio.trades), column_config=_columns(currency), hide_index=True, key="backtest.trades")
+    if not portfolio.open_positions.empty:
+        st.markdown("**Open at the end**")
+        st.dataframe(_readable(portfolio.open_positions), column_config=_columns(currency), hide_index=True, key="backtest.open")
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with its fractions in percent, for the screen."""
+    return frame.assign(return_fraction=frame["return_fraction"] * 100)
+
+
+def _columns(currency: str) -> ColumnConfigMappingInput:
+    column = st.column_config
+    return {
+        "symbol": column.TextColumn("Symbol"),
+        "direction": column.TextColumn("Direction"),
+        "entry_time": _time("Entry"),
+        "exit_time": _time("Exit"),
+        "quantity": column.NumberColumn("Quantity", format=_PRICE),
+        "entry_price": column.NumberColumn("Entry price", format=_PRICE),
+        "exit_price": column.NumberColumn("Exit price", format=_PRICE),
+        "last_price": column.NumberColumn("Last price", format=_PRICE),
+        "fees": column.NumberColumn(f"Fees, {currency}", format=_MONEY),
+        "profit": column.NumberColumn(f"Profit, {currency}", format=_MONEY),
+        "return_fraction": column.NumberColumn("Return", format="%.2f %%"),
+        "bars_held": column.NumberColumn("Bars held"),
+        "exit_reason": column.TextColumn("Exit reason"),
+    }
+
+
+def _time(label: str) -> ColumnConfig:
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm", timezone="UTC")

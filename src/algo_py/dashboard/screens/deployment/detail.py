@@ -1,0 +1,117 @@
+"""The selected deployment: its log as it is written, and beside it orders, positions or equity."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.components.live_log import live_log
+from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
+from algo_py.dashboard.figures import account_figure
+from algo_py.dashboard.format import counted, exact, moment, number, plain
+from algo_py.deployment import Deployment
+from algo_py.orders.journal import JournaledOrder
+from algo_py.orders.model import OrderStatus
+
+_EQUITY, _ORDERS, _POSITIONS = "Equity", "Orders", "Positions"
+_LOG_ENTRIES = 300
+_ORDERS_SHOWN = 200
+_HEIGHT = 340
+
+_ORDER_TONES: Final[dict[OrderStatus, Tone]] = {
+    OrderStatus.FILLED: "good",
+    OrderStatus.UNKNOWN: "bad",
+    OrderStatus.REJECTED: "bad",
+    OrderStatus.DENIED: "bad",
+    OrderStatus.CANCELED: "quiet",
+    OrderStatus.EXPIRED: "quiet",
+}
+_ORDER_COLUMNS: Final = (
+    Column("Bar"),
+    Column("Symbol"),
+    Column("Side"),
+    Column("Quantity", is_number=True),
+    Column("Price", is_number=True),
+    Column("Fee", is_number=True),
+    Column("Status"),
+)
+_POSITION_COLUMNS: Final = (Column("Symbol"), Column("Quantity", is_number=True), Column("Average price", is_number=True))
+
+
+def show_detail(ours: Clients, deployment: Deployment) -> None:
+    """Show it."""
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        st.markdown(f"**Live log** of {plain(deployment.name)}")
+        entries = ours.deployments.logs(deployment.id, last=_LOG_ENTRIES)
+        live_log("Live log", entries, key="deployment.log", source=deployment.id, height=_HEIGHT)
+    with right:
+        view = st.segmented_control(
+            "View",
+            [_EQUITY, _ORDERS, _POSITIONS],
+            default=_EQUITY,
+            required=True,
+            key="deployment.view",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        if view == _ORDERS:
+            _orders(ours, deployment)
+        elif view == _POSITIONS:
+            _positions(ours, deployment)
+        else:
+            _equity(ours, deployment)
+
+
+def _equity(ours: Clients, deployment: Deployment) -> None:
+    points = ours.deployments.equity(deployment.id)
+    if not points:
+        st.info("No bar has been handled yet.")
+        return
+    config = deployment.config
+    currency = config.market.quote_currency
+    figure = account_figure(points, initial=config.backtest.initial_cash, currency=currency, height=_HEIGHT)
+    st.plotly_chart(figure, key="deployment.equity", alt=f"Equity of {deployment.name} over time")
+
+
+def _orders(ours: Clients, deployment: Deployment) -> None:
+    orders = ours.deployments.orders(deployment.id)
+    if not orders:
+        st.info("No order has been decided yet.")
+        return
+    newest = list(reversed(orders[-_ORDERS_SHOWN:]))
+    table("Orders", _ORDER_COLUMNS, [_order_row(order) for order in newest], key="deployment.orders", height=_HEIGHT - 28)
+    shown = f", the newest {len(newest)} shown" if len(newest) < len(orders) else ""
+    st.caption(f"{counted(len(orders), 'order')}{shown}, newest first")
+
+
+def _order_row(order: JournaledOrder) -> Row:
+    request = order.request
+    return Row(
+        request.client_order_id,
+        (
+            Cell(moment(request.bar_time)),
+            Cell(request.symbol),
+            Cell(request.side.value, note=request.reason),
+            Cell(exact(request.quantity)),
+            Cell(exact(order.average_fill_price)),
+            Cell(number(order.fee)),
+            Cell(order.status.value, note=order.reason, tone=_ORDER_TONES.get(order.status, "busy")),
+        ),
+    )
+
+
+def _positions(ours: Clients, deployment: Deployment) -> None:
+    ledger = ours.deployments.ledger(deployment.id)
+    currency = deployment.config.market.quote_currency
+    rows = [
+        Row(position.symbol, (Cell(position.symbol), Cell(exact(position.quantity)), Cell(exact(position.average_price))))
+        for position in ledger.positions.values()
+    ]
+    if rows:
+        table("Positions", _POSITION_COLUMNS, rows, key="deployment.positions", height=_HEIGHT - 28)
+    else:
+        st.info("No open position.")
+    st.caption(f"Cash {number(ledger.cash)} {currency}, fees paid {number(ledger.fees_paid)} {currency}")

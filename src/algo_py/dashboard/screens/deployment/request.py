@@ -1,0 +1,211 @@
+"""The form of a loaded backtest: what the snapshot fixes, what may be changed, and when and where it shall trade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.components.errors import show, shown_as_a_line
+from algo_py.dashboard.components.parameter_form import fill_parameters, parameter_form
+from algo_py.dashboard.format import fraction_of, moment, percentage_of, plain
+from algo_py.dashboard.screens.backtest.form import SIZE_TYPES
+from algo_py.dashboard.screens.deployment import state
+from algo_py.dashboard.screens.deployment.schedule import schedule_form
+from algo_py.deployment import DeploymentRequest
+from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
+from algo_py.deployment.schedule import Schedule
+from algo_py.errors import AlgoPyError
+from algo_py.market import get_market
+from algo_py.oms import oms_names
+from algo_py.orders.model import from_float
+
+LIVE, REPLAY = "Live", "Replay"
+_NEXT_RUNS = 3
+
+
+def fill_request(loaded: state.Loaded) -> None:
+    """Put what the backtest was run with into the form, over whatever stands there."""
+    fill_parameters(loaded.fields, loaded.snapshot.config.params, key=loaded.key("param"))
+    for name, value in _money(loaded).items():
+        st.session_state[loaded.key(name)] = value
+
+
+def request_form(clients: Clients, loaded: state.Loaded) -> None:
+    """Show the form, when it would run, and the button that deploys it."""
+    with st.container(border=True):
+        head, close = st.columns([6, 1], vertical_alignment="center")
+        head.subheader(f"Deploy {plain(loaded.snapshot.name)}", anchor=False)
+        if close.button("Close", type="tertiary", width="stretch", key="deployment.close"):
+            state.set_loaded(None)
+            st.rerun()
+        what, when, where = st.columns([1.3, 1, 1], gap="medium")
+        with what:
+            overrides = _what(loaded)
+        try:
+            with when:
+                schedule = schedule_form(get_market(loaded.snapshot.config.market), key=loaded.key("schedule"))
+                clock = _clock(loaded)
+            with where:
+                request = _request(loaded, overrides, schedule, clock)
+            config, _ = clients.deployments.configure(request)
+        except AlgoPyError as error:
+            show(error)
+            st.button("Deploy Strategy", type="primary", disabled=True, key="deployment.deploy")
+            return
+        left, right = st.columns([1, 4], vertical_alignment="center")
+        wanted = left.button("Deploy Strategy", type="primary", width="stretch", key="deployment.deploy")
+        right.markdown(f"**Next runs** {plain(_next_runs(config, clients.clock.now()))}")
+        if wanted:
+            with shown_as_a_line():
+                _deploy(clients, request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Overrides:
+    params: dict[str, Any]
+    initial_cash: float
+    size: float
+
+
+def _what(loaded: state.Loaded) -> _Overrides:
+    """Show the seven fields that the backtest fills in; those that the snapshot fixes cannot be changed."""
+    config = loaded.snapshot.config
+    market = get_market(config.market)
+    left, middle, right = st.columns([1.2, 1.5, 0.8])
+    _fixed(left, loaded, "Strategy", config.strategy)
+    _fixed(middle, loaded, "Market", market.title)
+    _fixed(right, loaded, "Timeframe", config.timeframe.value)
+    _fixed(st.container(), loaded, "Asset universe", ", ".join(config.symbols))
+    params = parameter_form(loaded.fields, key=loaded.key("param"))
+    money = _money(loaded)
+    left, right = st.columns(2)
+    cash = left.number_input(
+        f"Initial cash, {market.quote_currency}",
+        value=money["cash"],
+        step=1_000.0,
+        format="%.12g",
+        key=loaded.key("cash"),
+        persist_state="session",
+    )
+    size = right.number_input(
+        "Size",
+        value=money["size"],
+        format="%.12g",
+        key=loaded.key("size"),
+        help=f"Of one entry, in {SIZE_TYPES[config.size_type]}",
+        persist_state="session",
+    )
+    return _Overrides(params, cash, fraction_of(size) if config.size_type == "percent" else size)
+
+
+def _money(loaded: state.Loaded) -> dict[str, float]:
+    config = loaded.snapshot.config
+    return {"cash": config.initial_cash, "size": percentage_of(config.size) if config.size_type == "percent" else config.size}
+
+
+def _fixed(place: Any, loaded: state.Loaded, label: str, value: str) -> None:
+    place.text_input(label, value=value, key=loaded.key(label), disabled=True, help="Fixed by the saved backtest")
+
+
+def _clock(loaded: state.Loaded) -> ClockChoice:
+    kind = st.segmented_control(
+        "Clock", [LIVE, REPLAY], default=LIVE, required=True, key=loaded.key("clock"), persist_state="session"
+    )
+    if kind != REPLAY:
+        return LiveClock()
+    at_once = st.checkbox("As fast as possible", key=loaded.key("at_once"), persist_state="session")
+    speed = st.number_input(
+        "Speed, bars per second",
+        value=60.0,
+        min_value=0.1,
+        max_value=100_000.0,
+        format="%.12g",
+        key=loaded.key("speed"),
+        disabled=at_once,
+        persist_state="session",
+    )
+    return Replay(bars_per_s=None if at_once else speed)
+
+
+def _request(loaded: state.Loaded, overrides: _Overrides, schedule: Schedule, clock: ClockChoice) -> DeploymentRequest:
+    """Show the window, the OMS, the limit and the name, and return the whole request."""
+    config = loaded.snapshot.config
+    is_replay = isinstance(clock, Replay)
+    left, right = st.columns(2)
+    start = _moment(left, "Start (UTC)", loaded, default=config.start if is_replay else None)
+    end = _moment(right, "End (UTC)", loaded, default=config.end if is_replay else None)
+    left, right = st.columns(2)
+    oms = left.selectbox(
+        "OMS",
+        oms_names(),
+        format_func=str.capitalize,
+        key=loaded.key("oms"),
+        help="Who takes the orders",
+        persist_state="session",
+    )
+    notional = right.number_input(
+        "Max order notional",
+        value=None,
+        step=100.0,
+        format="%.12g",
+        placeholder="no limit",
+        key=loaded.key("notional"),
+        help=f"A larger order is denied; in {get_market(config.market).quote_currency}",
+        persist_state="session",
+    )
+    name = st.text_input(
+        "Deployment name", key=loaded.key("name"), placeholder="as the backtest", max_chars=100, persist_state="session"
+    )
+    return DeploymentRequest(
+        backtest=loaded.snapshot.id,
+        schedule=schedule,
+        oms=oms,
+        clock=clock,
+        name=name.strip() or None,
+        start=start,
+        end=end,
+        initial_cash=overrides.initial_cash,
+        size=overrides.size,
+        params=overrides.params,
+        max_order_notional=None if notional is None else from_float(notional),
+    )
+
+
+def _moment(place: Any, label: str, loaded: state.Loaded, *, default: datetime | None) -> datetime | None:
+    clock = "live" if default is None else "replay"
+    chosen: datetime | None = place.datetime_input(
+        label,
+        value=None if default is None else default.replace(tzinfo=None),
+        min_value=datetime(1990, 1, 1),  # noqa: DTZ001 - the widget's moments have no offset; its label says UTC
+        max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+        format="YYYY-MM-DD",
+        key=loaded.key(f"{clock}.{label}"),
+        help="Empty: at once" if label.startswith("Start") else "Empty: until it is stopped",
+        persist_state="session",
+    )
+    return None if chosen is None else chosen.replace(tzinfo=UTC)
+
+
+def _next_runs(config: DeploymentConfig, now: datetime) -> str:
+    """Return the first runs; of a replay on its own clock."""
+    is_replay = isinstance(config.clock, Replay)
+    after: datetime | None = config.start if is_replay else now
+    fires: list[str] = []
+    while after is not None and len(fires) < _NEXT_RUNS:
+        after = config.next_fire(after)
+        if after is not None:
+            fires.append(moment(after))
+    clock = "UTC, on the replay's clock" if is_replay else "UTC"
+    return f"{', '.join(fires)} {clock}" + ("" if after is not None else ", then none")
+
+
+def _deploy(clients: Clients, request: DeploymentRequest) -> None:
+    deployment = clients.deployments.deploy(request)
+    state.select(deployment.id)
+    state.set_loaded(None)
+    state.tell(state.Notice("success", f"Deployed {deployment.name} ({deployment.id})."))
+    st.rerun()

@@ -1,0 +1,72 @@
+"""A deployment as a line of the table: pure functions from what is known to what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from algo_py.dashboard.components.table import Cell, Column, Row, Tone
+from algo_py.dashboard.format import DASH, listed, moment, number
+from algo_py.deployment import Deployment
+from algo_py.deployment.config import Replay
+from algo_py.deployment.status import Status
+
+TONES: Final[Mapping[Status, Tone]] = {
+    Status.STARTING: "busy",
+    Status.WAITING: "busy",
+    Status.RUNNING: "good",
+    Status.STALLED: "bad",
+    Status.RESTARTING: "bad",
+    Status.STOPPING: "busy",
+    Status.STOPPED: "quiet",
+    Status.FINISHED: "quiet",
+    Status.ERROR: "bad",
+}
+
+COLUMNS: Final = (
+    Column("Deployment"),
+    Column("Status"),
+    Column("PID", is_number=True),
+    Column("Start time"),
+    Column("Strategy"),
+    Column("OMS"),
+    Column("Runs", is_number=True),
+    Column("Next run"),
+    Column("Cash", is_number=True),
+    Column("Equity", is_number=True),
+)
+
+
+def row_of(deployment: Deployment) -> Row:
+    """Return the line; what is not known yet is a dash."""
+    row, config = deployment.row, deployment.config
+    backtest = config.backtest
+    missed = f"{row.missed_runs:,} missed" if row.missed_runs else ""
+    return Row(
+        deployment.id,
+        (
+            Cell(deployment.name, note=deployment.id),
+            status_cell(deployment),
+            Cell(DASH if deployment.pid is None else str(deployment.pid)),
+            Cell(moment(row.started_at)),
+            Cell(backtest.strategy, note=f"{backtest.timeframe.value} {listed(backtest.symbols)}"),
+            Cell(config.oms, note=clock_of(deployment)),
+            Cell(f"{row.runs:,}", note=missed),
+            Cell(DASH if row.state.has_ended else moment(row.next_run_at)),
+            Cell(number(row.cash)),
+            Cell(number(row.equity), note=config.market.quote_currency),
+        ),
+    )
+
+
+def status_cell(deployment: Deployment) -> Cell:
+    """Return the status as a badge, with its reason under it."""
+    return Cell(deployment.status.value, note=deployment.reason, tone=TONES[deployment.status])
+
+
+def clock_of(deployment: Deployment) -> str:
+    """Return `live`, `replay, 60 bars/s` or `replay, full speed`."""
+    clock = deployment.config.clock
+    if not isinstance(clock, Replay):
+        return "live"
+    return "replay, full speed" if clock.bars_per_s is None else f"replay, {clock.bars_per_s:g} bars/s"

@@ -1,0 +1,71 @@
+"""The scheduler's part of the form: three ways to say when a deployment runs."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Final
+from zoneinfo import available_timezones
+
+import streamlit as st
+from pydantic import ValidationError
+
+from algo_py.deployment.schedule import WEEK_DAYS, AtTime, EveryInterval, OnBarClose, Schedule
+from algo_py.errors import InvalidInput
+from algo_py.market import Market
+from algo_py.settings import first_problem
+
+FIXED_INTERVAL, SPECIFIC_TIME, BAR_CLOSE = "Fixed interval", "Specific time", "On bar close"
+
+_UNITS_S: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
+
+
+def schedule_form(market: Market, *, key: str) -> Schedule:
+    """Show the scheduler and return it; InvalidInput where it cannot be used."""
+    kind = st.segmented_control(
+        "Scheduler",
+        [FIXED_INTERVAL, SPECIFIC_TIME, BAR_CLOSE],
+        default=BAR_CLOSE,
+        required=True,
+        key=f"{key}.kind",
+        persist_state="session",
+    )
+    try:
+        if kind == FIXED_INTERVAL:
+            return _interval(key)
+        if kind == SPECIFIC_TIME:
+            return _specific_time(market, key)
+        return _bar_close(key)
+    except ValidationError as error:
+        raise InvalidInput(first_problem(error)) from None
+
+
+def _interval(key: str) -> EveryInterval:
+    left, right = st.columns(2)
+    count = left.number_input("Every", value=60, step=1, key=f"{key}.every", persist_state="session")
+    unit = right.selectbox("Unit", list(_UNITS_S), index=1, key=f"{key}.unit", persist_state="session")
+    return EveryInterval(every_s=count * _UNITS_S[unit])
+
+
+def _specific_time(market: Market, key: str) -> AtTime:
+    left, right = st.columns(2)
+    at = left.time_input("Time of day", value=time(9, 30), step=60, key=f"{key}.at", persist_state="session")
+    zones = [market.time_zone.key, *sorted(available_timezones() - {market.time_zone.key})]
+    zone = right.selectbox("Time zone", zones, key=f"{key}.tz", persist_state="session")
+    days = st.pills(
+        "Days",
+        WEEK_DAYS,
+        selection_mode="multi",
+        default=list(WEEK_DAYS),
+        format_func=str.capitalize,
+        key=f"{key}.days",
+        help="Days on which the market is closed are left out",
+        persist_state="session",
+    )
+    return AtTime(at=at, tz=zone, days=tuple(days or ()))
+
+
+def _bar_close(key: str) -> OnBarClose:
+    delay_s = st.number_input(
+        "Delay, seconds", value=0, step=1, key=f"{key}.delay", help="How long to wait after the close", persist_state="session"
+    )
+    return OnBarClose(delay_s=delay_s)
