@@ -10,7 +10,13 @@ NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
 def status(
-    state: State, *, wanted: Wanted = Wanted.RUNNING, alive: bool = True, silent_s: float | None = 1.0, reason: str = ""
+    state: State,
+    *,
+    wanted: Wanted = Wanted.RUNNING,
+    alive: bool = True,
+    silent_s: float | None = 1.0,
+    reason: str = "",
+    supervised: bool = True,
 ) -> tuple[Status, str]:
     return judge(
         Observation(
@@ -18,6 +24,7 @@ def status(
             state=state,
             reason=reason,
             process_is_alive=alive,
+            supervisor_is_alive=supervised,
             heartbeat_at=None if silent_s is None else NOW - timedelta(seconds=silent_s),
             now=NOW,
             stalled_after=timedelta(seconds=30),
@@ -58,6 +65,12 @@ def test_nothing_is_shown_as_running_whose_process_is_dead(state: State, wanted:
 
 def test_silence_is_told_with_its_length() -> None:
     assert status(State.RUNNING, silent_s=75)[1] == "no heartbeat for 75 s"
+
+
+@pytest.mark.parametrize(("state", "wanted"), [(State.NEW, Wanted.RUNNING), (State.RUNNING, Wanted.STOPPED)])
+def test_what_nobody_sees_to_says_so(state: State, wanted: Wanted) -> None:
+    assert "no supervisor is running" in status(state, wanted=wanted, alive=False, supervised=False)[1]
+    assert "no supervisor is running" not in status(state, wanted=wanted, alive=False)[1]
 
 
 def test_the_reason_is_what_was_recorded() -> None:

@@ -236,6 +236,7 @@ class DeploymentManager:
                 state=row.state,
                 reason=row.reason,
                 process_is_alive=alive,
+                supervisor_is_alive=is_locked(lock_path(self._workspace)),
                 heartbeat_at=row.heartbeat_at,
                 now=self._clock.now(),
                 stalled_after=timedelta(seconds=self._workspace.settings().supervisor.stalled_after_s),

@@ -52,6 +52,7 @@ class Observation:
     state: State
     reason: str
     process_is_alive: bool
+    supervisor_is_alive: bool
     heartbeat_at: datetime | None
     now: datetime
     stalled_after: timedelta
@@ -59,6 +60,14 @@ class Observation:
 
 def judge(seen: Observation) -> tuple[Status, str]:
     """Return the status and its reason. What is recorded counts only as far as what is observed agrees."""
+    status, reason = _judge_process(seen)
+    is_pending = status in (Status.STARTING, Status.RESTARTING, Status.STOPPING)
+    if is_pending and not seen.process_is_alive and not seen.supervisor_is_alive:
+        reason = "no supervisor is running to see to it; start one with: algo-py up"
+    return status, reason
+
+
+def _judge_process(seen: Observation) -> tuple[Status, str]:
     if seen.state.has_ended and not seen.process_is_alive:
         return Status(seen.state), seen.reason
     if seen.wanted is Wanted.STOPPED:
