@@ -57,7 +57,7 @@ def test_the_whole_way(algo_py: Command) -> None:
     more = "heartbeat_at last_run_at next_run_at runs missed_runs cash equity"
     assert set(f"{keys} {more}".split()) <= set(deployed)
 
-    assert "oms.connected" in algo_py("logs mine")
+    assert "oms.connected" in algo_py("logs mine --lines 100000")
     newest = algo_py("logs mine --lines 1 --json")
     assert {"ts", "level", "event", "deployment_id"} <= set(newest)
 
