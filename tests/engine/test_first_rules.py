@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from algo_py.engine import PortfolioConfig
+
 from .tables import candles, day, flat, trade
 
 

@@ -7,13 +7,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.costs import cost_table
 from algo_py.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from algo_py.engine.kernel import Rates
 
 SideName = Literal["BUY", "SELL"]
 LegName = Literal["exit", "entry"]
@@ -75,41 +78,38 @@ class Account:
         self.config = config
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise InvalidInput(f"symbols must be at least one and each only once (was {list(self.symbols)})")
-        self._kernel, self._reason_name = kernel, inputs.reason_name
+        self._kernel, self._reason_name, self._reason_code = kernel, inputs.reason_name, inputs.reason_code
         self._places = {symbol: place for place, symbol in enumerate(self.symbols)}
         self._shared = config.cash_sharing
         self._costs = cost_table(config)
-        self._desk = kernel.Desk(
-            np.zeros((len(self.symbols), kernel.BOOK_COLUMNS)),
-            inputs.pools_of(self.symbols, config),
-            inputs.options_of(config, config.periods_per_year),
-            inputs.instruments_of(self.symbols, config.instruments),
-            self._costs.rates,
-        )
+        self._rates = [kernel.Rates(*row) for row in self._costs.rates.tolist()]
+        self._options = inputs.options_of(config, config.periods_per_year)
+        self._book = inputs.book_of(self.symbols, config.instruments)
+        self._pools = inputs.pools_of(self.symbols, config)
         count = len(self.symbols)
         self._closes, self._highs, self._lows = np.empty(count), np.empty(count), np.empty(count)
         self._signals = np.zeros((count, 4), dtype=np.bool_)
-        self._decisions = np.empty((count, 3))
+        self._choices = np.empty((count, 3))
 
     @property
     def cash(self) -> float:
         """Cash of all pools; the proceeds of open shorts are in it."""
-        return float(self._desk.pools[:, self._kernel.CASH].sum())
+        return float(self._pools[:, self._kernel.CASH].sum())
 
     @property
     def equity(self) -> float:
         """Cash plus positions at the last marked close (before the first one: at the fill's price)."""
         if self._shared:
-            return float(self._kernel.pool_equity(self._desk, 0, 0, len(self.symbols)))
-        return sum(float(self._kernel.pool_equity(self._desk, s, s, s + 1)) for s in range(len(self.symbols)))
+            return float(self._kernel.pool_equity(self._book, self._pools, 0, 0, len(self.symbols)))
+        return sum(float(self._kernel.pool_equity(self._book, self._pools, s, s, s + 1)) for s in range(len(self.symbols)))
 
     def position(self, symbol: str) -> float:
         """Return the units held, below 0 when short."""
-        return float(self._desk.book[self._place(symbol), self._kernel.POSITION])
+        return float(self._book[self._place(symbol), self._kernel.UNITS])
 
     def entry_price(self, symbol: str) -> float | None:
         """Return the average price of the open position, None where there is none."""
-        return float(self._desk.book[self._place(symbol), self._kernel.ENTRY_PRICE]) or None
+        return float(self._book[self._place(symbol), self._kernel.ENTRY_PRICE]) or None
 
     def mark(self, closes: np.ndarray, highs: np.ndarray | None = None, lows: np.ndarray | None = None) -> None:
         """Take over a bar's closes; call it once for each bar. It ages positions, charges shorts and moves trailing levels.
@@ -121,7 +121,7 @@ class Account:
         self._fill(self._closes, closes, "closes")
         self._fill(self._highs, closes if highs is None else highs, "highs")
         self._fill(self._lows, closes if lows is None else lows, "lows")
-        self._kernel.mark_bar(self._desk, self._shared, self._closes, self._highs, self._lows)
+        self._kernel.account_mark(self._book, self._pools, self._options, self._shared, self._closes, self._highs, self._lows)
 
     def decide(
         self,
@@ -153,16 +153,25 @@ class Account:
             if values.dtype != np.bool_:
                 raise InvalidInput(f"{name} must be boolean (was {values.dtype})")
             self._fill(self._signals[:, column], values, name)
-        found = kernel.decide_bar(self._desk, self._segment(moment), self._shared, self._closes, self._signals, self._decisions)
+        found = kernel.account_decide(
+            self._book,
+            self._pools,
+            self._options,
+            self._rates_at(moment),
+            self._shared,
+            self._closes,
+            self._signals,
+            self._choices,
+        )
         if not found:
             return []
         leaving: list[Decision] = []
         entering: list[Decision] = []
-        for symbol, (reason, sign, quantity), book in zip(self.symbols, self._decisions.tolist(), self._desk.book, strict=True):
+        for symbol, (reason, sign, quantity), book in zip(self.symbols, self._choices.tolist(), self._book, strict=True):
             if reason != kernel.NONE:
-                held = float(book[kernel.POSITION])
+                held = float(book[kernel.UNITS])
                 side: SideName = "SELL" if held > 0 else "BUY"
-                leaving.append(Decision(symbol, side, "exit", abs(held), self._reason_name(int(reason))))
+                leaving.append(Decision(symbol, side, "exit", abs(held), self._reason_name(reason)))
             if sign != 0.0:
                 entering.append(Decision(symbol, "BUY" if sign > 0 else "SELL", "entry", quantity, "entry"))
         return leaving + entering
@@ -184,22 +193,24 @@ class Account:
         bar, and a take_profit pays the maker's fee. `moment` (the bar's open time) picks the rates of a dated cost schedule.
         """
         kernel, s = self._kernel, self._place(symbol)
-        pool, sign, segment = self._pool(s), self._sign(side), self._segment(moment)
+        pool, sign, rates = self._pool(s), self._sign(side), self._rates_at(moment)
         self._refuse_unusable("raw_price", raw_price)
         if leg == "entry":
             if self.config.direction == ("long" if sign < 0 else "short"):
                 return Execution(quantity, raw_price, 0.0, "direction_not_allowed")
-            filled, price, fee, code = kernel.fill_entry(self._desk, segment, s, pool, sign, float(quantity), float(raw_price))
-            return Execution(filled, price, fee, None if code == kernel.ENTRY else self._reason_name(int(code)))
-        if self._desk.book[s, kernel.POSITION] * sign >= 0.0:
+            fill = kernel.account_enter(
+                self._book, self._pools, self._options, rates, s, pool, sign, float(quantity), float(raw_price)
+            )
+            denied = self._reason_name(fill.reason) if fill.reason >= kernel.DENIED else None
+            return Execution(fill.quantity, fill.price, fill.fee, denied)
+        if self._book[s, kernel.UNITS] * sign >= 0.0:
             return Execution(quantity, raw_price, 0.0, "no_position")
-        if not quantity > 0.0:
-            raise InvalidInput(f"quantity must be above 0 (was {quantity})")
-        if reason in ("stop_loss", "trailing_stop", "take_profit"):
-            kernel.pay_borrow(self._desk, s, pool, float(raw_price))
-        maker = reason == "take_profit"
-        filled, price, fee = kernel.fill_exit(self._desk, segment, s, pool, float(quantity), float(raw_price), maker)
-        return Execution(filled, price, fee)
+        self._refuse_unusable("quantity", quantity)
+        fill = kernel.account_leave(
+            *(self._book, self._pools, self._options, rates, s, pool, float(quantity), float(raw_price)),
+            self._reason_code(reason),
+        )
+        return Execution(fill.quantity, fill.price, fill.fee)
 
     def apply(self, symbol: str, side: SideName, quantity: float, price: float, fee: float) -> None:
         """Record a fill that happened elsewhere, with the arithmetic of `execute`; nothing is checked against cash."""
@@ -208,30 +219,32 @@ class Account:
         if not math.isfinite(fee):
             raise InvalidInput(f"fee must be a number (was {fee})")
         s = self._place(symbol)
-        self._kernel.apply_fill(self._desk, s, self._pool(s), self._sign(side) * float(quantity), float(price), float(fee))
+        self._kernel.account_apply(
+            self._book, self._pools, self._options, s, self._pool(s), self._sign(side) * float(quantity), float(price), float(fee)
+        )
 
     def stop_levels(self, symbol: str) -> StopLevels:
         """Return where the stops of the symbol's open position are for the coming bar."""
         s = self._place(symbol)
-        if self._desk.book[s, self._kernel.POSITION] == 0.0:
+        if self._book[s, self._kernel.UNITS] == 0.0:
             return StopLevels(None, None, None)
-        stop, reason, target = self._kernel.stop_levels(self._desk, s)
+        stop, reason, target = self._kernel.account_levels(self._book, self._options, s)
         return StopLevels(
             stop if math.isfinite(stop) else None,
-            self._reason_name(int(reason)) if math.isfinite(stop) else None,
+            self._reason_name(reason) if math.isfinite(stop) else None,
             target if math.isfinite(target) else None,
         )
 
     def stop_hit(self, symbol: str, open_price: float, high: float, low: float) -> StopHit | None:
         """Return the stop that this bar hits (rule 2), if any; it changes nothing: pass the hit on to `execute`."""
         s = self._place(symbol)
-        held = float(self._desk.book[s, self._kernel.POSITION])
+        held = float(self._book[s, self._kernel.UNITS])
         if held == 0.0:
             return None
-        raw_price, code = self._kernel.stop_hit(self._desk, s, float(open_price), float(high), float(low))
+        raw_price, code = self._kernel.account_hit(self._book, self._options, s, float(open_price), float(high), float(low))
         if code == self._kernel.NONE:
             return None
-        return StopHit(symbol, "SELL" if held > 0 else "BUY", abs(held), raw_price, self._reason_name(int(code)))
+        return StopHit(symbol, "SELL" if held > 0 else "BUY", abs(held), raw_price, self._reason_name(code))
 
     def _place(self, symbol: str) -> int:
         try:
@@ -247,10 +260,10 @@ class Account:
             raise InvalidInput(f"side must be BUY or SELL (was {side!r})")
         return 1.0 if side == "BUY" else -1.0
 
-    def _segment(self, moment: datetime | None) -> int:
-        if moment is None or len(self._costs.starts) == 1:
-            return len(self._costs.starts) - 1
-        return bisect_right(self._costs.starts, moment) - 1
+    def _rates_at(self, moment: datetime | None) -> Rates:
+        if moment is None or len(self._rates) == 1:
+            return self._rates[-1]
+        return self._rates[max(bisect_right(self._costs.starts, moment) - 1, 0)]
 
     def _fill(self, target: np.ndarray, values: np.ndarray, name: str) -> None:
         if np.shape(values) != target.shape:

@@ -13,7 +13,7 @@ from algo_py.engine.config import PortfolioConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CostTable:
-    """Rates by date. `rates` is segment x (BUY taker, SELL taker, BUY maker, SELL maker) x (fraction, fixed), read-only.
+    """Rates by date. `rates` is segment x (buy, sell, buy as maker, sell as maker, fixed of a buy, fixed of a sell), read-only.
 
     Segment n holds from `starts[n]` (inclusive, UTC) until the next one starts; a table of one segment holds always.
     """
@@ -29,7 +29,6 @@ class CostTable:
 def cost_table(config: PortfolioConfig) -> CostTable:
     """Build the table that a configuration asks for."""
     maker = config.fees if config.maker_fees is None else config.maker_fees
-    kinds = [(config.fees, config.fixed_fees)] * 2 + [(maker, config.fixed_fees)] * 2
-    rates = np.array([kinds], dtype=np.float64)
+    rates = np.array([[config.fees, config.fees, maker, maker, config.fixed_fees, config.fixed_fees]])
     rates.flags.writeable = False
     return CostTable((datetime(1, 1, 1, tzinfo=UTC),), rates)

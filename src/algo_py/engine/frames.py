@@ -20,8 +20,8 @@ _STOPS = (kernel.BY_STOP_LOSS, kernel.BY_TRAILING_STOP, kernel.BY_TAKE_PROFIT)
 
 def orders_frame(bars: Bars, config: PortfolioConfig, records: Records) -> pd.DataFrame:
     """Build `Portfolio.orders`."""
-    rows = _in_time_order(records.orders)
-    reasons = rows[:, kernel.REASON].astype(np.int64)
+    rows = _in_time_order(records.orders, config)
+    reasons = rows[:, kernel.REASON]
     return pd.DataFrame(
         {
             "time": _fill_times(bars, config, rows),
@@ -60,7 +60,7 @@ def trades_frame(bars: Bars, config: PortfolioConfig, records: Records) -> pd.Da
             "profit": profit,
             "return_fraction": profit / (quantity * entry_price),
             "bars_held": exits[:, kernel.ORDER_HELD].astype(np.int64),
-            "exit_reason": _reasons(exits[:, kernel.REASON].astype(np.int64)),
+            "exit_reason": _reasons(exits[:, kernel.REASON]),
         }
     )
 
@@ -70,7 +70,12 @@ def open_positions_frame(bars: Bars, config: PortfolioConfig, records: Records) 
     entries, exits = _round_trips(records.orders)
     entries = entries[len(exits) :]
     book = records.book[entries[:, kernel.SYMBOL].astype(np.int64)]
-    sign, quantity, price, last = np.sign(book[:, 0]), np.abs(book[:, 0]), book[:, kernel.ENTRY_PRICE], book[:, kernel.LAST]
+    sign, quantity, price, last = (
+        np.sign(book[:, kernel.UNITS]),
+        np.abs(book[:, kernel.UNITS]),
+        book[:, kernel.ENTRY_PRICE],
+        book[:, kernel.LAST],
+    )
     fees = book[:, kernel.ENTRY_FEES] + book[:, kernel.BORROWED]
     profit = sign * quantity * (last - price) - fees
     return pd.DataFrame(
@@ -99,9 +104,12 @@ def _round_trips(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([entries[followed], entries[~followed]]), exits
 
 
-def _in_time_order(orders: np.ndarray) -> np.ndarray:
-    """Sort by bar; within a bar the order of execution stays (separate pools were lived one after the other)."""
-    return orders[np.argsort(orders[:, kernel.ROW], kind="stable")]
+def _in_time_order(orders: np.ndarray, config: PortfolioConfig) -> np.ndarray:
+    """Sort by bar and, within it, as the rules execute; separate pools were lived one after the other."""
+    reasons = orders[:, kernel.REASON]
+    stage = np.where((reasons == kernel.ENTRY) | (reasons >= kernel.DENIED), 2, 1)
+    stage[np.isin(reasons, _STOPS)] = 0 if config.execution == "close" else 3
+    return orders[np.lexsort((orders[:, kernel.SYMBOL], stage, orders[:, kernel.ROW]))]
 
 
 def _fill_times(bars: Bars, config: PortfolioConfig, rows: np.ndarray) -> pd.DatetimeIndex:
@@ -119,4 +127,4 @@ def _symbols(bars: Bars, rows: np.ndarray) -> np.ndarray:
 
 
 def _reasons(codes: np.ndarray) -> np.ndarray:
-    return np.array([reason_name(int(code)) for code in codes], dtype=object)
+    return np.array([reason_name(code) for code in codes.tolist()], dtype=object)

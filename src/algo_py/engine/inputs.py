@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -29,9 +29,17 @@ _REASONS = {
 }
 
 
-def reason_name(code: int) -> str:
+def reason_name(code: float) -> str:
     """Return the name of the kernel's code of a reason."""
     return _REASONS[code]
+
+
+def reason_code(name: str) -> float:
+    """Return the kernel's code of a reason."""
+    for code, known in _REASONS.items():
+        if known == name:
+            return code
+    raise InvalidInput(f"reason must be one of {', '.join(_REASONS.values())} (was {name!r})")
 
 
 def frozen(values: np.ndarray) -> np.ndarray:
@@ -41,39 +49,40 @@ def frozen(values: np.ndarray) -> np.ndarray:
     return view
 
 
-def options_of(config: PortfolioConfig, periods_per_year: float | None) -> np.ndarray:
-    """Return the vector of options, in the order of the kernel's columns."""
+def options_of(config: PortfolioConfig, periods_per_year: float | None) -> kernel.Options:
+    """Return what a run keeps constant; all floats, so that the compiled code knows one type."""
     if config.borrow_rate_annual and periods_per_year is None:
-        raise InvalidInput(
-            "borrow_rate_annual needs periods_per_year, which one bar alone does not tell", remedy="Set periods_per_year."
-        )
-    options = np.zeros(kernel.OPTION_COLUMNS)
-    options[kernel.SIZE] = config.size
-    options[kernel.SIZE_TYPE] = _SIZE_TYPES[config.size_type]
-    options[kernel.SLIPPAGE] = config.slippage
-    options[kernel.ALLOW_PARTIAL] = config.allow_partial
-    options[kernel.CLOSE_FILLS] = config.execution == "close"
-    options[kernel.STOP_LOSS] = config.stop_loss or 0.0
-    options[kernel.TAKE_PROFIT] = config.take_profit or 0.0
-    options[kernel.TRAILING_STOP] = config.trailing_stop or 0.0
-    options[kernel.MAX_HOLD] = config.max_hold_bars or 0
-    if config.borrow_rate_annual and periods_per_year:
-        options[kernel.BORROW_PER_BAR] = config.borrow_rate_annual / periods_per_year
-    return frozen(options)
+        raise InvalidInput("borrow_rate_annual needs periods_per_year, which is not known here", remedy="Set periods_per_year.")
+    borrowing = config.borrow_rate_annual / periods_per_year if config.borrow_rate_annual and periods_per_year else 0.0
+    return kernel.Options(
+        size=float(config.size),
+        size_type=_SIZE_TYPES[config.size_type],
+        slippage=float(config.slippage),
+        allow_partial=float(config.allow_partial),
+        close_fills=float(config.execution == "close"),
+        stop_loss=config.stop_loss or 0.0,
+        take_profit=config.take_profit or 0.0,
+        trailing_stop=config.trailing_stop or 0.0,
+        max_hold=float(config.max_hold_bars or 0),
+        borrow_per_bar=borrowing,
+    )
 
 
-def instruments_of(symbols: Sequence[str], rules: Instrument | Mapping[str, Instrument] | None) -> np.ndarray:
-    """Return lot size, lots per unit (0 where that is not whole), quantity_min and notional_min, a row per symbol."""
-    table = np.zeros((len(symbols), kernel.INSTRUMENT_COLUMNS))
-    if rules is not None:
-        for row, symbol in enumerate(symbols):
-            rule = rules if isinstance(rules, Instrument) else rules.get(symbol)
-            if rule is None:
-                raise InvalidInput(f"instruments must have an entry for {symbol}", remedy="Name it, or give one for all.")
-            lots = Decimal(1) / rule.lot_size if rule.lot_size else Decimal(0)
-            per_unit = float(lots) if lots == lots.to_integral_value() else 0.0
-            table[row] = float(rule.lot_size), per_unit, float(rule.quantity_min), float(rule.notional_min)
-    return frozen(table)
+def book_of(symbols: Sequence[str], rules: Instrument | Mapping[str, Instrument] | None) -> np.ndarray:
+    """Return the empty book: no positions, and each symbol's lot size and minimums."""
+    book = np.zeros((len(symbols), kernel.BOOK_COLUMNS))
+    if rules is None:
+        return book
+    for row, symbol in enumerate(symbols):
+        rule = rules if isinstance(rules, Instrument) else rules.get(symbol)
+        if rule is None:
+            raise InvalidInput(f"instruments must have an entry for {symbol}", remedy="Name it, or give one for all.")
+        per_unit = Decimal(1) / rule.lot_size if rule.lot_size else Decimal(0)
+        book[row, kernel.LOT] = float(rule.lot_size)
+        book[row, kernel.LOTS_PER_UNIT] = float(per_unit) if per_unit == per_unit.to_integral_value() else 0.0
+        book[row, kernel.QUANTITY_MIN] = float(rule.quantity_min)
+        book[row, kernel.NOTIONAL_MIN] = float(rule.notional_min)
+    return book
 
 
 def pools_of(symbols: Sequence[str], config: PortfolioConfig) -> np.ndarray:
@@ -85,7 +94,7 @@ def pools_of(symbols: Sequence[str], config: PortfolioConfig) -> np.ndarray:
 
 
 def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTable) -> kernel.Tape:
-    """Return bars and signals as the kernel reads them; signals that `direction` leaves out have no rows."""
+    """Return bars and signals as the kernel reads them; signals that `direction` leaves out are as if not given."""
     if config.direction == "short" and signals.short_entries is None:
         raise InvalidInput(
             "direction must be 'long' or 'both' for signals without short_entries (was 'short')",
@@ -105,13 +114,27 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         exits=_rows(flags["exits"]),
         short_entries=_rows(flags["short_entries"]),
         short_exits=_rows(flags["short_exits"]),
+        active=_active(flags.values(), bars, config),
+        costs=costs.rates,
         cost_rows=_cost_rows(bars, costs),
     )
 
 
+def _active(flags: Iterable[np.ndarray | None], bars: Bars, config: PortfolioConfig) -> np.ndarray:
+    """Return on which bars any symbol has any signal, for a pool of several symbols; else nothing."""
+    if not config.cash_sharing or len(bars.symbols) == 1:
+        return frozen(np.zeros(0, dtype=np.bool_))
+    active = np.zeros(len(bars.index), dtype=np.bool_)
+    for columns in flags:
+        if columns is not None:
+            for s in range(len(bars.symbols)):
+                np.logical_or(active, columns[:, s], out=active)
+    return frozen(active)
+
+
 def _rows(columns: np.ndarray | None) -> np.ndarray:
-    """Turn time x symbol into symbol x time, contiguous and read-only; None becomes an array without rows."""
-    return frozen(np.zeros((0, 0), dtype=np.bool_) if columns is None else np.ascontiguousarray(columns.T))
+    """Turn time x symbol into symbol x time, contiguous and read-only; None becomes one row of no bars."""
+    return frozen(np.zeros((1, 0), dtype=np.bool_) if columns is None else np.ascontiguousarray(columns.T))
 
 
 def _cost_rows(bars: Bars, costs: CostTable) -> np.ndarray:

@@ -1,11 +1,12 @@
-"""The compiled step: the rules that turn signals into fills, as scalar functions, and the loop over bars that calls them.
+"""The compiled step: the rules that turn signals into fills, as functions of values, and the loop over bars that calls them.
 
-The backtest runs `run`; the live worker's `Account` calls the same scalar functions one by one. All compiled code of a run
-stands in this file on purpose: numba's cache on disk notices a change of a function's own file only, and a kernel that was
-compiled with yesterday's fill rule would be wrong in silence. Constants live here for the same reason.
+The backtest runs `run`; the live worker's `Account` calls the same functions one by one. All compiled code of a run stands in
+this file on purpose: numba's cache on disk notices a change of a function's own file only, and a kernel that was compiled with
+yesterday's fill rule would be wrong in silence. Constants live here for the same reason.
 
-All numbers are float64. `s` is a symbol's place in the universe, `t` a bar's row, `pool` a pool of cash, `segment` a period
-of the cost schedule; `side` is +1 to buy and -1 to sell, `direction` +1 long and -1 short.
+All numbers are float64. `s` is a symbol's place in the universe, `t` a bar's row; `side` is +1 to buy and -1 to sell,
+`direction` +1 long and -1 short. The rules take and return named tuples, not arrays: numba counts the references to an array in
+each function that it is passed to, which costs more than a rule does.
 """
 
 # ruff: noqa: FBT001 - compiled functions take their arguments by position
@@ -20,20 +21,89 @@ from numba import njit
 Array = np.ndarray
 
 
-class Desk(NamedTuple):
-    """The state of an account and what governs it; the columns of each array are named below."""
+class Position(NamedTuple):
+    """What is held of a symbol: the first columns of its row in the book."""
 
-    book: Array  # symbol x BOOK_COLUMNS: positions
-    pools: Array  # pool x POOL_COLUMNS: cash
-    options: Array  # OPTION_COLUMNS, read-only
-    instruments: Array  # symbol x INSTRUMENT_COLUMNS, read-only
-    costs: Array  # segment x kind x (RATE, FIXED), read-only
+    units: float  # below 0 when short
+    last: float  # the price it was last marked at
+    held: float  # the symbol's own bars since the entry, the entry's bar included
+    best: float  # the best price since the entry
+    entry_price: float
+    entry_fees: float
+    borrowed: float  # paid for borrowing since the entry
+    realized: float  # profit of the parts already closed
+
+
+class Pool(NamedTuple):
+    """Cash and the tally of closed trades: a pool's row, whose last column is the initial cash."""
+
+    cash: float
+    short_proceeds: float  # of all open shorts
+    shorts: float  # how many are open
+    fees: float
+    borrow: float
+    trades: float
+    wins: float
+    gains: float
+    losses: float
+
+
+class Options(NamedTuple):
+    """What does not change during a run. 0 switches a stop, the holding limit or borrowing off."""
+
+    size: float
+    size_type: float
+    slippage: float
+    allow_partial: float
+    close_fills: float
+    stop_loss: float
+    take_profit: float
+    trailing_stop: float
+    max_hold: float
+    borrow_per_bar: float
+
+
+class Rates(NamedTuple):
+    """Fees as fractions of notional by side and liquidity, and the fixed part of an order by side."""
+
+    buy: float
+    sell: float
+    buy_maker: float
+    sell_maker: float
+    buy_fixed: float
+    sell_fixed: float
+
+
+class Rule(NamedTuple):
+    """A symbol's order rules; lots_per_unit is 1 / lot where that is whole, else 0."""
+
+    lot: float
+    lots_per_unit: float
+    quantity_min: float
+    notional_min: float
+
+
+class Fill(NamedTuple):
+    """What became of an order; a reason from DENIED on means that nothing has changed."""
+
+    quantity: float
+    price: float
+    fee: float
+    reason: float
+
+
+class Choice(NamedTuple):
+    """What a close asks for: why to leave (NONE: stay), the direction to enter (0: none) and its quantity."""
+
+    leave: float
+    enter: float
+    quantity: float
 
 
 class Tape(NamedTuple):
     """What happened: bars and signals, symbol x time, each symbol's row contiguous, read-only.
 
-    A close that is NaN means that the symbol has no bar. A frame of signals that was not given has no rows.
+    A close that is NaN means that the symbol has no bar. Signals that were not given are one row of no bars.
     """
 
     opens: Array
@@ -44,469 +114,599 @@ class Tape(NamedTuple):
     exits: Array
     short_entries: Array
     short_exits: Array
-    cost_rows: Array  # int64: the first row of each segment of the cost schedule
+    active: Array  # time: whether any symbol has any signal on the bar; empty where symbols do not share a pool
+    costs: Array  # segment x the fields of Rates
+    cost_rows: Array  # int64: the first row of each segment
 
 
-# book: one row per symbol
-POSITION, ENTRY_PRICE, ENTRY_FEES, BORROWED, REALIZED, BEST, LAST, HELD = range(8)
-DUE_EXIT, DUE_ENTRY, DUE_QUANTITY, DUE_ROW = range(8, 12)
-BOOK_COLUMNS = 12
+# book: one row per symbol: the fields of Position, what is due at its next bar, the fields of Rule
+UNITS, LAST, HELD, BEST, ENTRY_PRICE, ENTRY_FEES, BORROWED, REALIZED = range(8)
+DUE_EXIT, DUE_ENTRY, DUE_QUANTITY, DUE_ROW, LOT, LOTS_PER_UNIT, QUANTITY_MIN, NOTIONAL_MIN = range(8, 16)
+BOOK_COLUMNS = 16
 
-# pools: one row per pool of cash
-CASH, INITIAL, SHORT_PROCEEDS, SHORTS, FEES, BORROW, TRADES, WINS, GAINS, LOSSES = range(10)
+# pools: one row per pool of cash: the fields of Pool, the initial cash
+CASH, SHORT_PROCEEDS, SHORTS, FEES, BORROW, TRADES, WINS, GAINS, LOSSES, INITIAL = range(10)
 POOL_COLUMNS = 10
 
 # orders: one row per order, denied ones included
 ROW, SYMBOL, SIDE, QUANTITY, PRICE, FEE, REASON, DECIDED, ORDER_BORROWED, ORDER_HELD = range(10)
 ORDER_COLUMNS = 10
 
-# options: one vector; 0 switches a stop off
-SIZE, SIZE_TYPE, SLIPPAGE, ALLOW_PARTIAL, CLOSE_FILLS = range(5)
-STOP_LOSS, TAKE_PROFIT, TRAILING_STOP, MAX_HOLD, BORROW_PER_BAR = range(5, 10)
-OPTION_COLUMNS = 10
+# reasons of orders; from DENIED on the order was denied
+NONE, ENTRY, EXIT, BY_STOP_LOSS, BY_TRAILING_STOP, BY_TAKE_PROFIT, BY_MAX_HOLD = (float(code) for code in range(7))
+NO_CASH, BELOW_LOT, BELOW_QUANTITY_MIN, BELOW_NOTIONAL_MIN = (float(code) for code in range(10, 14))
+DENIED = NO_CASH
+
+# Options.size_type
 PERCENT, VALUE, AMOUNT = 0.0, 1.0, 2.0
 
-# instruments: one row per symbol; LOTS_PER_UNIT is 1 / lot_size where that is whole, else 0
-LOT, LOTS_PER_UNIT, QUANTITY_MIN, NOTIONAL_MIN = range(4)
-INSTRUMENT_COLUMNS = 4
-
-# reasons of orders; from DENIED on the order was denied
-NONE, ENTRY, EXIT, BY_STOP_LOSS, BY_TRAILING_STOP, BY_TAKE_PROFIT, BY_MAX_HOLD = range(7)
-DENIED = 10
-NO_CASH, BELOW_LOT, BELOW_QUANTITY_MIN, BELOW_NOTIONAL_MIN = range(10, 14)
-
-# costs: second axis
-BUY_TAKER, SELL_TAKER, BUY_MAKER, SELL_MAKER = range(4)
-RATE, FIXED = range(2)
+# Between fills that are at most this far apart, prices are read ahead (see `stream`).
+STREAMED_BARS = 512
 
 # A quantity may miss a lot, a minimum or the cash by this fraction: it is rounding, not a decision.
 TOLERANCE = 1e-9
 
 # Signatures are left to the first call, which loads them from the cache on disk; callers keep the types of arguments constant.
-compiled = njit(cache=True, error_model="numpy")
+compiled = njit(cache=True, error_model="numpy", forceinline=True)
 
 
 @compiled
-def fee_of(desk: Desk, segment: int, side: float, maker: bool, notional: float) -> float:
+def fee_of(rates: Rates, side: float, maker: bool, notional: float) -> float:
     """Rule 8: a fraction of the notional and a fixed part per order."""
-    kind = (BUY_TAKER if side > 0 else SELL_TAKER) + (2 if maker else 0)
-    fee: float = notional * desk.costs[segment, kind, RATE] + desk.costs[segment, kind, FIXED]
-    return fee
+    if side > 0.0:
+        return notional * (rates.buy_maker if maker else rates.buy) + rates.buy_fixed
+    return notional * (rates.sell_maker if maker else rates.sell) + rates.sell_fixed
 
 
 @compiled
-def affordable(desk: Desk, segment: int, side: float, budget: float, price: float) -> float:
+def affordable(rates: Rates, side: float, budget: float, price: float) -> float:
     """Return the largest quantity whose notional and fees stay within `budget`; 0 where not even the fixed fee does."""
-    kind = BUY_TAKER if side > 0 else SELL_TAKER
-    quantity: float = (budget - desk.costs[segment, kind, FIXED]) / (price * (1.0 + desk.costs[segment, kind, RATE]))
+    rate, fixed = (rates.buy, rates.buy_fixed) if side > 0.0 else (rates.sell, rates.sell_fixed)
+    quantity = (budget - fixed) / (price * (1.0 + rate))
     if not quantity > 0.0:
         return 0.0
     for _ in range(8):  # the division may have rounded up by a bit or two
-        if quantity * price + fee_of(desk, segment, side, False, quantity * price) <= budget:
+        if quantity * price + fee_of(rates, side, False, quantity * price) <= budget:
             break
         quantity = np.nextafter(quantity, 0.0)
     return quantity
 
 
 @compiled
-def round_lot(desk: Desk, s: int, quantity: float) -> float:
+def round_lot(rule: Rule, quantity: float) -> float:
     """Rule 4: round down to whole lots, with a tolerance of 1e-9 lot."""
-    lot = desk.instruments[s, LOT]
-    if lot <= 0.0:
+    if rule.lot <= 0.0:
         return quantity
-    rounded: float = np.floor(quantity / lot + TOLERANCE)
-    if desk.instruments[s, LOTS_PER_UNIT] > 0.0:
-        rounded /= desk.instruments[s, LOTS_PER_UNIT]  # 3 / 10 is the double nearest to 0.3, 3 * 0.1 is not
-    else:
-        rounded *= lot
-    return rounded
+    lots: float = np.floor(quantity / rule.lot + TOLERANCE)
+    # 3 / 10 is the double nearest to 0.3, 3 * 0.1 is not
+    return lots / rule.lots_per_unit if rule.lots_per_unit > 0.0 else lots * rule.lot
 
 
 @compiled
-def pool_equity(desk: Desk, pool: int, first: int, last: int) -> float:
-    """Return cash plus positions at their last prices; symbols first..last-1 belong to the pool."""
-    equity: float = desk.pools[pool, CASH]
-    for s in range(first, last):
-        if desk.book[s, POSITION] != 0.0:
-            equity += desk.book[s, POSITION] * desk.book[s, LAST]
-    return equity
-
-
-@compiled
-def apply_fill(desk: Desk, s: int, pool: int, units: float, price: float, fee: float) -> None:
+def apply_fill(position: Position, pool: Pool, options: Options, units: float, price: float, fee: float) -> tuple[Position, Pool]:
     """Fold one fill (units > 0 bought, < 0 sold) into position, cash and the tally of closed trades.
 
     Every fill goes through here, whether it happened in a backtest, on the paper venue or at an exchange.
     """
-    held = desk.book[s, POSITION]
-    entry_before = desk.book[s, ENTRY_PRICE]
-    after = held + units
+    before, after = position.units, position.units + units
     if abs(after) <= 1e-12 * abs(units):  # 0.1 + 0.2 - 0.3 is not zero in floats, but it is in units
         after = 0.0
-    desk.pools[pool, CASH] -= units * price + fee
-    desk.pools[pool, FEES] += fee
-    if desk.book[s, LAST] == 0.0:
-        desk.book[s, LAST] = price
-    opening = after
+    held, best, entry_price = position.held, position.best, position.entry_price
+    entry_fees, borrowed, realized = position.entry_fees, position.borrowed, position.realized
+    trades, wins, gains, losses = pool.trades, pool.wins, pool.gains, pool.losses
+    opens = after != 0.0 and (before == 0.0 or (after > 0.0) != (before > 0.0))
     opening_fee = fee
-    if held != 0.0 and (held > 0.0) == (units > 0.0):  # adds
-        desk.book[s, ENTRY_PRICE] = (held * entry_before + units * price) / after
-        desk.book[s, ENTRY_FEES] += fee
-        opening = 0.0
-    elif held != 0.0:  # reduces, closes or crosses
-        closed = min(abs(units), abs(held))
+    if before != 0.0 and (before > 0.0) == (units > 0.0):  # adds
+        entry_price = (before * entry_price + units * price) / after
+        entry_fees += fee
+    elif before != 0.0:  # reduces, closes or crosses
+        closed = min(abs(units), abs(before))
         closing_fee = fee * (closed / abs(units))
-        share = closed / abs(held)
-        sign = 1.0 if held > 0.0 else -1.0
-        costs_before = (desk.book[s, ENTRY_FEES] + desk.book[s, BORROWED]) * share
-        desk.book[s, REALIZED] += sign * closed * (price - entry_before) - closing_fee - costs_before
-        if after == 0.0 or (after > 0.0) != (held > 0.0):
-            profit = desk.book[s, REALIZED]
-            desk.pools[pool, TRADES] += 1.0
-            if profit > 0.0:
-                desk.pools[pool, WINS] += 1.0
-                desk.pools[pool, GAINS] += profit
+        share = closed / abs(before)
+        gross = closed * (price - entry_price) if before > 0.0 else closed * (entry_price - price)
+        realized += gross - closing_fee - (entry_fees + borrowed) * share
+        if after == 0.0 or opens:
+            trades += 1.0
+            if realized > 0.0:
+                wins += 1.0
+                gains += realized
             else:
-                desk.pools[pool, LOSSES] -= profit
-            desk.book[s, ENTRY_PRICE] = 0.0
-            desk.book[s, ENTRY_FEES] = 0.0
-            desk.book[s, BORROWED] = 0.0
-            desk.book[s, REALIZED] = 0.0
-            desk.book[s, HELD] = 0.0
+                losses -= realized
             opening_fee = fee - closing_fee
+            held, best, entry_price, entry_fees, borrowed, realized = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         else:
-            desk.book[s, ENTRY_FEES] *= 1.0 - share
-            desk.book[s, BORROWED] *= 1.0 - share
-            opening = 0.0
-    if opening != 0.0:
-        desk.book[s, ENTRY_PRICE] = price
-        desk.book[s, ENTRY_FEES] = opening_fee
-        desk.book[s, BEST] = price
-        desk.book[s, HELD] = 1.0 if desk.options[CLOSE_FILLS] != 0.0 else 0.0  # a close fill's bar is over already
-    desk.book[s, POSITION] = after
-    if held < 0.0 or after < 0.0:  # rule 7: the proceeds of open shorts
-        desk.pools[pool, SHORT_PROCEEDS] += max(-after, 0.0) * desk.book[s, ENTRY_PRICE] - max(-held, 0.0) * entry_before
-        desk.pools[pool, SHORTS] += (1.0 if after < 0.0 else 0.0) - (1.0 if held < 0.0 else 0.0)
-        if desk.pools[pool, SHORTS] == 0.0:
-            desk.pools[pool, SHORT_PROCEEDS] = 0.0
+            entry_fees *= 1.0 - share
+            borrowed *= 1.0 - share
+    if opens:
+        held = 1.0 if options.close_fills != 0.0 else 0.0  # a close fill's bar is over already
+        best, entry_price, entry_fees = price, price, opening_fee
+    short_proceeds, shorts = pool.short_proceeds, pool.shorts
+    if before < 0.0 or after < 0.0:  # rule 7
+        short_proceeds += max(-after, 0.0) * entry_price - max(-before, 0.0) * position.entry_price
+        shorts += (1.0 if after < 0.0 else 0.0) - (1.0 if before < 0.0 else 0.0)
+        if shorts == 0.0:
+            short_proceeds = 0.0
+    last = price if position.last == 0.0 else position.last
+    return (
+        Position(after, last, held, best, entry_price, entry_fees, borrowed, realized),
+        Pool(
+            pool.cash - (units * price + fee), short_proceeds, shorts,
+            pool.fees + fee, pool.borrow, trades, wins, gains, losses,
+        ),
+    )  # fmt: skip
 
 
 @compiled
 def fill_entry(
-    desk: Desk, segment: int, s: int, pool: int, side: float, wanted: float, raw_price: float
-) -> tuple[float, float, float, float]:
-    """Rules 1, 4, 7, 8: fill an entry with slippage against us, or deny it. Return quantity, price, fee, reason.
+    position: Position, pool: Pool, options: Options, rates: Rates, rule: Rule, side: float, wanted: float, raw_price: float
+) -> tuple[Fill, Position, Pool]:
+    """Rules 1, 4, 7, 8: fill an entry with slippage against us, or deny it.
 
     Free cash is cash minus twice the proceeds of open shorts. Lack of it shrinks the order, or denies it.
     """
-    price = raw_price * (1.0 + side * desk.options[SLIPPAGE])
-    quantity = wanted
-    free = desk.pools[pool, CASH] - 2.0 * desk.pools[pool, SHORT_PROCEEDS]
-    if not quantity > 0.0:
-        return 0.0, price, 0.0, float(BELOW_LOT if free > 0.0 and desk.instruments[s, LOT] > 0.0 else NO_CASH)
-    if quantity * price + fee_of(desk, segment, side, False, quantity * price) > free:
-        most = affordable(desk, segment, side, free, price)
-        if desk.options[ALLOW_PARTIAL] == 0.0 and most < wanted * (1.0 - TOLERANCE):
-            return wanted, price, 0.0, float(NO_CASH)
-        quantity = round_lot(desk, s, min(most, wanted))
-        if quantity <= wanted * TOLERANCE:
-            return wanted, price, 0.0, float(NO_CASH)
-    if quantity < desk.instruments[s, QUANTITY_MIN] * (1.0 - TOLERANCE):
-        return quantity, price, 0.0, float(BELOW_QUANTITY_MIN)
-    if quantity * price < desk.instruments[s, NOTIONAL_MIN] * (1.0 - TOLERANCE):
-        return quantity, price, 0.0, float(BELOW_NOTIONAL_MIN)
-    fee = fee_of(desk, segment, side, False, quantity * price)
-    apply_fill(desk, s, pool, side * quantity, price, fee)
-    return quantity, price, fee, float(ENTRY)
+    price = raw_price * (1.0 + side * options.slippage)
+    free = pool.cash - 2.0 * pool.short_proceeds
+    quantity, reason = wanted, ENTRY
+    if not wanted > 0.0:
+        quantity, reason = 0.0, BELOW_LOT if free > 0.0 and rule.lot > 0.0 else NO_CASH
+    elif wanted * price + fee_of(rates, side, False, wanted * price) > free:
+        most = min(affordable(rates, side, free, price), wanted)
+        quantity = round_lot(rule, most)
+        if quantity <= wanted * TOLERANCE or (options.allow_partial == 0.0 and most < wanted * (1.0 - TOLERANCE)):
+            quantity, reason = wanted, NO_CASH
+    if reason == ENTRY and quantity < rule.quantity_min * (1.0 - TOLERANCE):
+        reason = BELOW_QUANTITY_MIN
+    if reason == ENTRY and quantity * price < rule.notional_min * (1.0 - TOLERANCE):
+        reason = BELOW_NOTIONAL_MIN
+    if reason != ENTRY:
+        return Fill(quantity, price, 0.0, reason), position, pool
+    fee = fee_of(rates, side, False, quantity * price)
+    position, pool = apply_fill(position, pool, options, side * quantity, price, fee)
+    return Fill(quantity, price, fee, ENTRY), position, pool
 
 
 @compiled
 def fill_exit(
-    desk: Desk, segment: int, s: int, pool: int, quantity: float, raw_price: float, maker: bool
-) -> tuple[float, float, float]:
-    """Rules 1, 4, 8: close `quantity` (at most the whole position) with slippage against us; return quantity, price, fee."""
-    side = -1.0 if desk.book[s, POSITION] > 0.0 else 1.0
-    price = raw_price * (1.0 + side * desk.options[SLIPPAGE])
-    closed = min(quantity, abs(desk.book[s, POSITION]))
-    fee = fee_of(desk, segment, side, maker, closed * price)
-    apply_fill(desk, s, pool, side * closed, price, fee)
-    return closed, price, fee
+    position: Position, pool: Pool, options: Options, rates: Rates, quantity: float, raw_price: float, reason: float
+) -> tuple[Fill, Position, Pool]:
+    """Rules 1, 4, 8: close `quantity` (at most the whole position) with slippage against us; a take-profit pays as maker."""
+    side = -1.0 if position.units > 0.0 else 1.0
+    price = raw_price * (1.0 + side * options.slippage)
+    closed = min(quantity, abs(position.units))
+    fee = fee_of(rates, side, reason == BY_TAKE_PROFIT, closed * price)
+    position, pool = apply_fill(position, pool, options, side * closed, price, fee)
+    return Fill(closed, price, fee, reason), position, pool
 
 
 @compiled
-def stop_levels(desk: Desk, s: int) -> tuple[float, float, float]:
+def stop_levels(position: Position, options: Options) -> tuple[float, float, float]:
     """Rule 2: return the level of the nearer stop, its reason, and the take-profit's level; infinite where there is none."""
-    entry = desk.book[s, ENTRY_PRICE]
-    sign = 1.0 if desk.book[s, POSITION] > 0.0 else -1.0
-    stop, reason, target = -sign * np.inf, float(NONE), sign * np.inf
-    if desk.options[STOP_LOSS] > 0.0:
-        stop, reason = entry * (1.0 - sign * desk.options[STOP_LOSS]), float(BY_STOP_LOSS)
-    if desk.options[TRAILING_STOP] > 0.0:
-        level = desk.book[s, BEST] * (1.0 - sign * desk.options[TRAILING_STOP])
+    sign = 1.0 if position.units > 0.0 else -1.0
+    stop, reason, target = -sign * np.inf, NONE, sign * np.inf
+    if options.stop_loss > 0.0:
+        stop, reason = position.entry_price * (1.0 - sign * options.stop_loss), BY_STOP_LOSS
+    if options.trailing_stop > 0.0:
+        level = position.best * (1.0 - sign * options.trailing_stop)
         if sign * level > sign * stop:
-            stop, reason = level, float(BY_TRAILING_STOP)
-    if desk.options[TAKE_PROFIT] > 0.0:
-        target = entry * (1.0 + sign * desk.options[TAKE_PROFIT])
+            stop, reason = level, BY_TRAILING_STOP
+    if options.take_profit > 0.0:
+        target = position.entry_price * (1.0 + sign * options.take_profit)
     return stop, reason, target
 
 
 @compiled
-def stop_hit(desk: Desk, s: int, open_price: float, high: float, low: float) -> tuple[float, float]:
-    """Rule 2: return the price at which a stop of the open position is hit in this bar, and its reason (NONE: not hit).
+def stop_hit(position: Position, options: Options, open_price: float, high: float, low: float) -> tuple[float, float]:
+    """Rule 2: return the price at which this bar hits a stop of the open position, and its reason (NONE: it does not).
 
     An open beyond a level fills at the open. Where the bar spans both the stop and the take-profit, the stop is assumed.
     """
-    stop, reason, target = stop_levels(desk, s)
-    if desk.book[s, POSITION] > 0.0:
-        if open_price <= stop:
-            return open_price, reason
-        if open_price >= target:
-            return open_price, float(BY_TAKE_PROFIT)
-        if low <= stop:
-            return stop, reason
-        if high >= target:
-            return target, float(BY_TAKE_PROFIT)
-    else:
-        if open_price >= stop:
-            return open_price, reason
-        if open_price <= target:
-            return open_price, float(BY_TAKE_PROFIT)
-        if high >= stop:
-            return stop, reason
-        if low <= target:
-            return target, float(BY_TAKE_PROFIT)
-    return 0.0, float(NONE)
+    stop, reason, target = stop_levels(position, options)
+    is_long = position.units > 0.0
+    if open_price <= stop if is_long else open_price >= stop:
+        return open_price, reason
+    if open_price >= target if is_long else open_price <= target:
+        return open_price, BY_TAKE_PROFIT
+    if low <= stop if is_long else high >= stop:
+        return stop, reason
+    if high >= target if is_long else low <= target:
+        return target, BY_TAKE_PROFIT
+    return 0.0, NONE
 
 
 @compiled
-def pay_borrow(desk: Desk, s: int, pool: int, price: float) -> None:
+def pay_borrow(position: Position, pool: Pool, options: Options, price: float) -> tuple[Position, Pool]:
     """Rule 7: charge a short position for one bar, on its value at `price`; a bar in which a stop closes it counts in full."""
-    if desk.options[BORROW_PER_BAR] == 0.0 or not desk.book[s, POSITION] < 0.0:
-        return
-    cost = -desk.book[s, POSITION] * price * desk.options[BORROW_PER_BAR]
-    desk.pools[pool, CASH] -= cost
-    desk.pools[pool, BORROW] += cost
-    desk.book[s, BORROWED] += cost
+    cost = max(-position.units, 0.0) * price * options.borrow_per_bar
+    p, q = position, pool
+    return (
+        Position(p.units, p.last, p.held, p.best, p.entry_price, p.entry_fees, p.borrowed + cost, p.realized),
+        Pool(q.cash - cost, q.short_proceeds, q.shorts, q.fees, q.borrow + cost, q.trades, q.wins, q.gains, q.losses),
+    )
 
 
 @compiled
-def mark(desk: Desk, s: int, pool: int, close: float, high: float, low: float) -> None:
-    """Rule 3: take over the close of the symbol's bar (NaN: it has none); age the position and charge a short's borrowing."""
-    if close == close:
-        desk.book[s, LAST] = close
-        if desk.book[s, POSITION] != 0.0:
-            desk.book[s, HELD] += 1.0
-            if desk.options[TRAILING_STOP] > 0.0:
-                desk.book[s, BEST] = (
-                    max(desk.book[s, BEST], high) if desk.book[s, POSITION] > 0.0 else min(desk.book[s, BEST], low)
-                )
-    pay_borrow(desk, s, pool, desk.book[s, LAST])
+def aged(position: Position) -> Position:
+    """Count one more of the symbol's own bars as held."""
+    p = position
+    return Position(p.units, p.last, p.held + 1.0, p.best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
 
 
 @compiled
-def choose(
-    position: float, held: float, max_hold: float, entry: bool, exit_: bool, short_entry: bool, short_exit: bool
-) -> tuple[int, float]:
-    """Rule 3: return the reason to leave the position (NONE: stay) and the direction to enter (0: none)."""
+def marked(position: Position, close: float, high: float, low: float) -> Position:
+    """Rule 3: take over the close of the symbol's bar (NaN: it has none) and age its position."""
+    if close != close:
+        return position
+    p = position
+    if p.units == 0.0:
+        return Position(p.units, close, p.held, p.best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
+    best = max(p.best, high) if p.units > 0.0 else min(p.best, low)
+    return Position(p.units, close, p.held + 1.0, best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
+
+
+@compiled
+def decide(
+    position: Position, options: Options, rates: Rates, rule: Rule, equity: float, close: float,
+    entry: bool, exit_: bool, short_entry: bool, short_exit: bool,
+) -> Choice:  # fmt: skip
+    """Rules 3 and 4: turn a bar's signals into what to do; the quantity is fixed at this close."""
     if entry and exit_:
         entry = exit_ = False
     if short_entry and short_exit:
         short_entry = short_exit = False
     if entry and short_entry:
         entry = short_entry = False
-    if position == 0.0:
-        return NONE, 1.0 if entry else (-1.0 if short_entry else 0.0)
-    leave = exit_ if position > 0.0 else short_exit
-    reverse = short_entry if position > 0.0 else entry
-    reason = NONE
-    if leave:
-        reason = EXIT
-    elif max_hold > 0.0 and held >= max_hold:
-        reason = BY_MAX_HOLD
-    if reason == NONE or not reverse:
-        return reason, 0.0
-    return reason, -1.0 if position > 0.0 else 1.0
-
-
-@compiled
-def decide(
-    desk: Desk, segment: int, s: int, equity: float, close: float, entry: bool, exit_: bool, short_entry: bool, short_exit: bool
-) -> tuple[int, float, float]:
-    """Rules 3 and 4: return why to leave (NONE: stay), the direction to enter (0: none) and its quantity, fixed at this close."""
-    reason, direction = choose(
-        desk.book[s, POSITION], desk.book[s, HELD], desk.options[MAX_HOLD], entry, exit_, short_entry, short_exit
-    )
-    if direction == 0.0:
-        return reason, direction, 0.0
-    size = desk.options[SIZE]
-    if desk.options[SIZE_TYPE] == PERCENT:
-        price = close * (1.0 + direction * desk.options[SLIPPAGE])
-        quantity = affordable(desk, segment, direction, size * equity, price)
-    elif desk.options[SIZE_TYPE] == VALUE:
-        quantity = size / close
+    leave, enter, quantity = NONE, 0.0, 0.0
+    if position.units == 0.0:
+        enter = 1.0 if entry else (-1.0 if short_entry else 0.0)
     else:
-        quantity = size
-    return reason, direction, round_lot(desk, s, quantity)
+        is_long = position.units > 0.0
+        if exit_ if is_long else short_exit:
+            leave = EXIT
+        elif options.max_hold > 0.0 and position.held >= options.max_hold:
+            leave = BY_MAX_HOLD
+        if leave != NONE and (short_entry if is_long else entry):
+            enter = -1.0 if is_long else 1.0
+    if enter != 0.0:
+        if options.size_type == PERCENT:
+            price = close * (1.0 + enter * options.slippage)
+            quantity = affordable(rates, enter, options.size * equity, price)
+        else:
+            quantity = options.size / close if options.size_type == VALUE else options.size
+        quantity = round_lot(rule, quantity)
+    return Choice(leave, enter, quantity)
 
 
 @compiled
-def mark_bar(desk: Desk, shared: bool, closes: Array, highs: Array, lows: Array) -> None:
-    """`mark` for every symbol, in the universe's order; for the live account."""
-    for s in range(closes.shape[0]):
-        mark(desk, s, 0 if shared else s, closes[s], highs[s], lows[s])
+def read_position(book: Array, s: int) -> Position:
+    row = book[s]
+    return Position(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
 
 
 @compiled
-def decide_bar(desk: Desk, segment: int, shared: bool, closes: Array, signals: Array, decisions: Array) -> int:
-    """`decide` for every symbol with a bar; for the live account. Return how many of them want something.
-
-    `signals` is symbol x (entry, exit, short entry, short exit), `decisions` symbol x (reason, direction, quantity), written.
-    """
-    found = 0
-    equity = pool_equity(desk, 0, 0, closes.shape[0]) if shared else 0.0
-    for s in range(closes.shape[0]):
-        reason, direction, quantity = NONE, 0.0, 0.0
-        if closes[s] == closes[s]:
-            value = equity if shared else pool_equity(desk, s, s, s + 1)
-            reason, direction, quantity = decide(
-                desk, segment, s, value, closes[s], signals[s, 0], signals[s, 1], signals[s, 2], signals[s, 3]
-            )
-        decisions[s, 0], decisions[s, 1], decisions[s, 2] = reason, direction, quantity
-        found += (reason != NONE) + (direction != 0.0)
-    return found
+def write_position(book: Array, s: int, position: Position) -> None:
+    row = book[s]
+    row[0], row[1], row[2], row[3] = position.units, position.last, position.held, position.best
+    row[4], row[5], row[6], row[7] = position.entry_price, position.entry_fees, position.borrowed, position.realized
 
 
 @compiled
-def record(
-    orders: Array, count: int, row: int, s: int, side: float, quantity: float, price: float, fee: float,
-    reason: float, decided: float, borrowed: float, held: float,
-) -> int:  # fmt: skip
-    """Write one order's row and return the new count."""
-    orders[count, ROW] = row
-    orders[count, SYMBOL] = s
-    orders[count, SIDE] = side
-    orders[count, QUANTITY] = quantity
-    orders[count, PRICE] = price
-    orders[count, FEE] = fee
-    orders[count, REASON] = reason
-    orders[count, DECIDED] = decided
-    orders[count, ORDER_BORROWED] = borrowed
-    orders[count, ORDER_HELD] = held
+def read_rule(book: Array, s: int) -> Rule:
+    return Rule(book[s, LOT], book[s, LOTS_PER_UNIT], book[s, QUANTITY_MIN], book[s, NOTIONAL_MIN])
+
+
+@compiled
+def read_pool(pools: Array, pool: int) -> Pool:
+    row = pools[pool]
+    return Pool(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
+
+
+@compiled
+def write_pool(pools: Array, pool: int, value: Pool) -> None:
+    row = pools[pool]
+    row[0], row[1], row[2], row[3], row[4] = value.cash, value.short_proceeds, value.shorts, value.fees, value.borrow
+    row[5], row[6], row[7], row[8] = value.trades, value.wins, value.gains, value.losses
+
+
+@compiled
+def read_rates(costs: Array, segment: int) -> Rates:
+    row = costs[segment]
+    return Rates(row[0], row[1], row[2], row[3], row[4], row[5])
+
+
+@compiled
+def pool_equity(book: Array, pools: Array, pool: int, first: int, last: int) -> float:
+    """Return cash plus positions at their last prices; symbols first..last-1 belong to the pool."""
+    equity: float = pools[pool, CASH]
+    for s in range(first, last):
+        if book[s, UNITS] != 0.0:
+            equity += book[s, UNITS] * book[s, LAST]
+    return equity
+
+
+@compiled
+def record(orders: Array, count: int, row: int, s: int, side: float, fill: Fill, decided: float, before: Position) -> int:
+    """Write one order's row, with what the position was `before` it, and return the new count."""
+    order = orders[count]
+    order[0], order[1], order[2], order[3], order[4] = row, s, side, fill.quantity, fill.price
+    order[5], order[6], order[7], order[8], order[9] = fill.fee, fill.reason, decided, before.borrowed, before.held
     return count + 1
 
 
 @compiled
-def due_exit(desk: Desk, segment: int, s: int, pool: int, raw_price: float, orders: Array, count: int, row: int) -> int:
-    """Fill the exit that is due for a symbol, if there is one."""
-    reason = desk.book[s, DUE_EXIT]
-    if reason == NONE:
-        return count
-    desk.book[s, DUE_EXIT] = NONE
-    side = -1.0 if desk.book[s, POSITION] > 0.0 else 1.0
-    borrowed, held = desk.book[s, BORROWED], desk.book[s, HELD]
-    quantity, price, fee = fill_exit(desk, segment, s, pool, abs(desk.book[s, POSITION]), raw_price, False)
-    return record(orders, count, row, s, side, quantity, price, fee, reason, desk.book[s, DUE_ROW], borrowed, held)
+def find_flag(flags: Array, others: Array, row: int, stop_row: int) -> int:
+    """Return the first row from `row` on at which either array is True, or `stop_row`. An array may be empty."""
+    t = row
+    while t + 64 <= stop_row:  # slices of one length become a few vector instructions
+        found = np.uint8(0)
+        if flags.shape[0] > 0:
+            part = flags[t : t + 64]
+            for k in range(64):
+                found |= np.uint8(part[k])
+        if others.shape[0] > 0:
+            part = others[t : t + 64]
+            for k in range(64):
+                found |= np.uint8(part[k])
+        if found != 0:
+            break
+        t += 64
+    while t < stop_row and not ((flags.shape[0] > 0 and flags[t]) or (others.shape[0] > 0 and others[t])):
+        t += 1
+    return t
 
 
 @compiled
-def due_entry(desk: Desk, segment: int, s: int, pool: int, raw_price: float, orders: Array, count: int, row: int) -> int:
-    """Fill or deny the entry that is due for a symbol, if there is one."""
-    side = desk.book[s, DUE_ENTRY]
-    if side == 0.0:
-        return count
-    desk.book[s, DUE_ENTRY] = 0.0
-    wanted = desk.book[s, DUE_QUANTITY]
-    quantity, price, fee, reason = fill_entry(desk, segment, s, pool, side, wanted, raw_price)
-    return record(orders, count, row, s, side, quantity, price, fee, reason, desk.book[s, DUE_ROW], 0.0, 0.0)
+def mark_along(curve: Array, closes: Array, units: float, price: float) -> tuple[float, int]:
+    """Add a position's value at each close to `curve`; return its last price and how many bars there were (NaN: none)."""
+    missing = 0
+    for t in range(closes.shape[0]):
+        missing += closes[t] != closes[t]
+    if missing == 0 and closes.shape[0] > 0:
+        for t in range(closes.shape[0]):
+            curve[t] += units * closes[t]
+        return closes[closes.shape[0] - 1], closes.shape[0]
+    for t in range(closes.shape[0]):
+        if closes[t] == closes[t]:
+            price = closes[t]
+        curve[t] += units * price
+    return price, closes.shape[0] - missing
 
 
 @compiled
-def stop_out(
-    desk: Desk, segment: int, s: int, pool: int, open_price: float, high: float, low: float, orders: Array, count: int, row: int
-) -> int:
-    """Rule 2 for one open position: fill the stop that this bar hits, if it hits one."""
-    raw_price, reason = stop_hit(desk, s, open_price, high, low)
-    if reason == NONE:
-        return count
-    side = -1.0 if desk.book[s, POSITION] > 0.0 else 1.0
-    pay_borrow(desk, s, pool, raw_price)  # the fill below clears what it adds up
-    borrowed, held = desk.book[s, BORROWED], desk.book[s, HELD] + 1.0
-    maker = reason == BY_TAKE_PROFIT
-    quantity, price, fee = fill_exit(desk, segment, s, pool, abs(desk.book[s, POSITION]), raw_price, maker)
-    return record(orders, count, row, s, side, quantity, price, fee, reason, row, borrowed, held)
+def stream(prices: Array) -> float:
+    """Read one price of each cache line. The fills to come then find their prices in the cache: fetching a single price from
+    the middle of a long array takes longer than all the rules of a fill.
+    """
+    total = 0.0
+    for t in range(0, prices.shape[0], 8):
+        total += prices[t]
+    return total
 
 
 @compiled
-def count_due(desk: Desk, first: int, last: int) -> int:
-    """Return how many orders wait for their symbol's next bar."""
-    due = 0
+def pass_quiet_bars(
+    book: Array, cash: float, closes: Array, first: int, last: int, row: int, end: int, equity: Array, exposed: Array
+) -> None:
+    """Live bars row..end-1, on which nothing happens but marking: `marked` and `pool_equity`, symbol by symbol."""
+    curve, risk = equity[row:end], exposed[row:end]
+    for t in range(curve.shape[0]):
+        curve[t] = cash
     for s in range(first, last):
-        due += (desk.book[s, DUE_EXIT] != NONE) + (desk.book[s, DUE_ENTRY] != 0.0)
-    return due
+        if book[s, UNITS] != 0.0:
+            for t in range(risk.shape[0]):
+                risk[t] = 1
+            book[s, LAST], bars = mark_along(curve, closes[s, row:end], book[s, UNITS], book[s, LAST])
+            book[s, HELD] += bars
 
 
 @compiled
 def run(
-    desk: Desk, tape: Tape, first: int, last: int, pool: int, row: int, stop_row: int,
+    book: Array, pools: Array, options: Options, tape: Tape, first: int, last: int, pool: int, row: int, stop_row: int,
     orders: Array, count: int, equity: Array, exposed: Array,
 ) -> tuple[int, int]:  # fmt: skip
     """Live bars row..stop_row-1 of symbols first..last-1, which share a pool; return the next row and the count of orders.
 
-    It adds the pool's equity to `equity` and sets `exposed` where a position was at risk. It returns early when `orders` might
-    overflow: call it again with more room and the row that it returned.
+    The pool's equity is written to `equity`; `exposed` becomes 1 where a position was at risk. It returns early when `orders`
+    might overflow: call it again with more room and the row that it returned.
     """
-    opens, highs, lows, closes = tape.opens, tape.highs, tape.lows, tape.closes
-    close_fills = desk.options[CLOSE_FILLS] != 0.0
-    has_stops = desk.options[STOP_LOSS] > 0.0 or desk.options[TRAILING_STOP] > 0.0 or desk.options[TAKE_PROFIT] > 0.0
-    max_hold = desk.options[MAX_HOLD]
-    has_entries, has_exits = tape.entries.shape[0] > 0, tape.exits.shape[0] > 0
-    has_short_entries, has_short_exits = tape.short_entries.shape[0] > 0, tape.short_exits.shape[0] > 0
-    room = 3 * (last - first)
-    segment = 0
-    due = count_due(desk, first, last)
-    for t in range(row, stop_row):
-        if count + room > orders.shape[0]:
+    opens, highs, lows, closes, active = tape.opens, tape.highs, tape.lows, tape.closes, tape.active
+    entries, exits, short_entries, short_exits = tape.entries, tape.exits, tape.short_entries, tape.short_exits
+    has_entries, has_exits = entries.shape[1] > 0, exits.shape[1] > 0
+    has_short_entries, has_short_exits = short_entries.shape[1] > 0, short_exits.shape[1] > 0
+    no_flags = active[:0]
+    own_entries, own_exits = entries[first if has_entries else 0], exits[first if has_exits else 0]
+    own_short_entries = short_entries[first if has_short_entries else 0]
+    own_short_exits = short_exits[first if has_short_exits else 0]
+    fill_stage, max_hold, has_borrow = int(options.close_fills), options.max_hold, options.borrow_per_bar > 0.0
+    has_stops = options.stop_loss > 0.0 or options.trailing_stop > 0.0 or options.take_profit > 0.0
+    has_trail = options.trailing_stop > 0.0
+    is_watched = has_stops or has_borrow or max_hold > 0.0  # then a bar with an open position is never quiet
+    single = last - first == 1
+    segment, due, held = 0, 0, 0
+    rates = read_rates(tape.costs, 0)
+    waits = np.zeros(last, dtype=np.uint8)
+    for s in range(first, last):
+        waits[s] = book[s, DUE_EXIT] != NONE or book[s, DUE_ENTRY] != 0.0
+        due += waits[s]
+        held += book[s, UNITS] != 0.0
+    t = row
+    while t < stop_row:
+        if due == 0 and (held == 0 or not is_watched):
+            end = t
+            if not single:
+                end = find_flag(active, no_flags, t, stop_row)
+            elif held == 0:
+                end = find_flag(own_entries, own_short_entries, t, stop_row)
+            elif book[first, UNITS] > 0.0:
+                end = find_flag(own_exits, no_flags, t, stop_row)
+            else:
+                end = find_flag(own_short_exits, no_flags, t, stop_row)
+            if single and end - t < STREAMED_BARS:
+                book[first, DUE_QUANTITY] = stream(opens[first, t:end])  # nothing is due: the column is free
+                if held == 0:
+                    book[first, DUE_QUANTITY] += stream(closes[first, t:end])
+            pass_quiet_bars(book, pools[pool, CASH], closes, first, last, t, end, equity, exposed)
+            t = end
+            if t == stop_row:
+                break
+        if count + 3 * (last - first) > orders.shape[0]:  # an exit, an entry and a stop of each symbol
             return t, count
         while segment + 1 < tape.cost_rows.shape[0] and t >= tape.cost_rows[segment + 1]:
             segment += 1
-        if due > 0 and not close_fills:  # rule 1: exits first, then entries; a symbol without a bar waits
-            for s in range(first, last):
-                if closes[s, t] == closes[s, t]:
-                    count = due_exit(desk, segment, s, pool, opens[s, t], orders, count, t)
-            for s in range(first, last):
-                if closes[s, t] == closes[s, t]:
-                    count = due_entry(desk, segment, s, pool, opens[s, t], orders, count, t)
-            due = count_due(desk, first, last)
-        if has_stops:
-            for s in range(first, last):
-                if desk.book[s, POSITION] != 0.0:
-                    exposed[t] = 1
-                    if closes[s, t] == closes[s, t]:
-                        count = stop_out(desk, segment, s, pool, opens[s, t], highs[s, t], lows[s, t], orders, count, t)
+            rates = read_rates(tape.costs, segment)
+        for stage in range(2):  # the open, then the rest of the bar
+            if stage == 1:
+                if has_stops:  # rule 2
+                    for s in range(first, last):
+                        if book[s, UNITS] != 0.0:
+                            exposed[t] = 1
+                            before = read_position(book, s)
+                            price, reason = stop_hit(before, options, opens[s, t], highs[s, t], lows[s, t])
+                            if reason != NONE and closes[s, t] == closes[s, t]:
+                                before, cash = pay_borrow(before, read_pool(pools, pool), options, price)
+                                before = aged(before)
+                                fill, position, cash = fill_exit(before, cash, options, rates, np.inf, price, reason)
+                                write_position(book, s, position)
+                                write_pool(pools, pool, cash)
+                                count = record(orders, count, t, s, -np.sign(before.units), fill, t, before)
+                for s in range(first, last):  # rule 3
+                    if book[s, UNITS] != 0.0:
+                        exposed[t] = 1
+                        close = closes[s, t]
+                        high, low = (highs[s, t], lows[s, t]) if has_trail else (close, close)  # spare the memory
+                        position = marked(read_position(book, s), close, high, low)
+                        if has_borrow:
+                            position, cash = pay_borrow(position, read_pool(pools, pool), options, position.last)
+                            write_pool(pools, pool, cash)
+                        write_position(book, s, position)
+                if single or active[t] or max_hold > 0.0:
+                    value = pool_equity(book, pools, pool, first, last)
+                    for s in range(first, last):
+                        entry, exit_ = has_entries and entries[s, t], has_exits and exits[s, t]
+                        short_entry = has_short_entries and short_entries[s, t]
+                        short_exit = has_short_exits and short_exits[s, t]
+                        close = closes[s, t]
+                        if (entry or exit_ or short_entry or short_exit or max_hold > 0.0) and close == close:
+                            choice = decide(
+                                read_position(book, s), options, rates, read_rule(book, s), value, close,
+                                entry, exit_, short_entry, short_exit,
+                            )  # fmt: skip
+                            if choice.leave != NONE or choice.enter != 0.0:
+                                book[s, DUE_EXIT], book[s, DUE_ENTRY] = choice.leave, choice.enter
+                                book[s, DUE_QUANTITY], book[s, DUE_ROW], book[s, LAST] = choice.quantity, t, close
+                                waits[s] = 1
+                                due += 1
+            if due > 0 and stage == fill_stage:  # rules 1 and 6: exits first, then entries; a symbol without a bar waits
+                for s in range(first, last):
+                    if waits[s] != 0 and book[s, DUE_EXIT] != NONE and closes[s, t] == closes[s, t]:
+                        before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
+                        fill, position, cash = fill_exit(
+                            before, read_pool(pools, pool), options, rates, np.inf, price, book[s, DUE_EXIT]
+                        )
+                        write_position(book, s, position)
+                        write_pool(pools, pool, cash)
+                        count = record(orders, count, t, s, -np.sign(before.units), fill, book[s, DUE_ROW], before)
+                for s in range(first, last):
+                    if waits[s] != 0 and closes[s, t] == closes[s, t]:
+                        side = book[s, DUE_ENTRY]
+                        if side != 0.0:
+                            before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
+                            fill, position, cash = fill_entry(
+                                before, read_pool(pools, pool), options, rates, read_rule(book, s), side,
+                                book[s, DUE_QUANTITY], price,
+                            )  # fmt: skip
+                            write_position(book, s, position)
+                            write_pool(pools, pool, cash)
+                            count = record(orders, count, t, s, side, fill, book[s, DUE_ROW], before)
+                        book[s, DUE_EXIT], book[s, DUE_ENTRY], waits[s] = NONE, 0.0, 0
+                        due -= 1
+        equity[t] = pool_equity(book, pools, pool, first, last)
+        held = 0
         for s in range(first, last):
-            if desk.book[s, POSITION] != 0.0:
-                exposed[t] = 1
-            mark(desk, s, pool, closes[s, t], highs[s, t], lows[s, t])
-        value = pool_equity(desk, pool, first, last)
-        for s in range(first, last):
-            entry = has_entries and tape.entries[s, t]
-            exit_ = has_exits and tape.exits[s, t]
-            short_entry = has_short_entries and tape.short_entries[s, t]
-            short_exit = has_short_exits and tape.short_exits[s, t]
-            aged = max_hold > 0.0 and desk.book[s, HELD] >= max_hold
-            if (entry or exit_ or short_entry or short_exit or aged) and closes[s, t] == closes[s, t]:
-                reason, direction, quantity = decide(desk, segment, s, value, closes[s, t], entry, exit_, short_entry, short_exit)
-                desk.book[s, DUE_EXIT] = reason
-                desk.book[s, DUE_ENTRY] = direction
-                desk.book[s, DUE_QUANTITY] = quantity
-                desk.book[s, DUE_ROW] = t
-                due += (reason != NONE) + (direction != 0.0)
-        if due > 0 and close_fills:  # rule 6
-            for s in range(first, last):
-                count = due_exit(desk, segment, s, pool, closes[s, t], orders, count, t)
-            for s in range(first, last):
-                count = due_entry(desk, segment, s, pool, closes[s, t], orders, count, t)
-            due = 0
-            value = pool_equity(desk, pool, first, last)
-        equity[t] += value
+            held += book[s, UNITS] != 0.0
+        t += 1
     return stop_row, count
+
+
+# The same functions on one row of the state, for the live account.
+
+
+@compiled
+def account_mark(book: Array, pools: Array, options: Options, shared: bool, closes: Array, highs: Array, lows: Array) -> None:
+    """Mark every symbol at its close (NaN: no bar) and charge every short for the bar, in the universe's order."""
+    for s in range(closes.shape[0]):
+        pool = 0 if shared else s
+        position = marked(read_position(book, s), closes[s], highs[s], lows[s])
+        if options.borrow_per_bar > 0.0:
+            position, cash = pay_borrow(position, read_pool(pools, pool), options, position.last)
+            write_pool(pools, pool, cash)
+        write_position(book, s, position)
+
+
+@compiled
+def account_decide(
+    book: Array, pools: Array, options: Options, rates: Rates, shared: bool, closes: Array, signals: Array, choices: Array
+) -> int:
+    """Decide for every symbol with a bar, and return how many want something.
+
+    `signals` is symbol x (entry, exit, short entry, short exit); `choices`, symbol x the fields of Choice, is written.
+    """
+    found = 0
+    equity = pool_equity(book, pools, 0, 0, closes.shape[0]) if shared else 0.0
+    for s in range(closes.shape[0]):
+        choice = Choice(NONE, 0.0, 0.0)
+        if closes[s] == closes[s]:
+            value = equity if shared else pool_equity(book, pools, s, s, s + 1)
+            choice = decide(
+                read_position(book, s), options, rates, read_rule(book, s), value, closes[s],
+                signals[s, 0], signals[s, 1], signals[s, 2], signals[s, 3],
+            )  # fmt: skip
+        choices[s, 0], choices[s, 1], choices[s, 2] = choice.leave, choice.enter, choice.quantity
+        found += choice.leave != NONE or choice.enter != 0.0
+    return found
+
+
+@compiled
+def account_enter(
+    book: Array, pools: Array, options: Options, rates: Rates, s: int, pool: int, side: float, quantity: float, price: float
+) -> Fill:
+    """Fill or deny an entry."""
+    fill, position, cash = fill_entry(
+        read_position(book, s), read_pool(pools, pool), options, rates, read_rule(book, s), side, quantity, price
+    )
+    write_position(book, s, position)
+    write_pool(pools, pool, cash)
+    return fill
+
+
+@compiled
+def account_leave(
+    book: Array, pools: Array, options: Options, rates: Rates, s: int, pool: int, quantity: float, price: float, reason: float
+) -> Fill:
+    """Fill an exit; one by a stop pays the borrowing of its bar first."""
+    position, cash = read_position(book, s), read_pool(pools, pool)
+    if reason in (BY_STOP_LOSS, BY_TRAILING_STOP, BY_TAKE_PROFIT):
+        position, cash = pay_borrow(position, cash, options, price)
+    fill, position, cash = fill_exit(position, cash, options, rates, quantity, price, reason)
+    write_position(book, s, position)
+    write_pool(pools, pool, cash)
+    return fill
+
+
+@compiled
+def account_apply(book: Array, pools: Array, options: Options, s: int, pool: int, units: float, price: float, fee: float) -> None:
+    """Fold a fill that happened elsewhere."""
+    position, cash = apply_fill(read_position(book, s), read_pool(pools, pool), options, units, price, fee)
+    write_position(book, s, position)
+    write_pool(pools, pool, cash)
+
+
+@compiled
+def account_levels(book: Array, options: Options, s: int) -> tuple[float, float, float]:
+    """Return a position's stop level, its reason and its take-profit level."""
+    return stop_levels(read_position(book, s), options)
+
+
+@compiled
+def account_hit(book: Array, options: Options, s: int, open_price: float, high: float, low: float) -> tuple[float, float]:
+    """Return the price and the reason of the stop that a bar hits."""
+    return stop_hit(read_position(book, s), options, open_price, high, low)

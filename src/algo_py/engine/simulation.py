@@ -28,24 +28,20 @@ def simulate(bars: Bars, signals: Signals, config: PortfolioConfig | None = None
         raise InvalidInput(f"signals must be Signals (was {type(signals).__name__})")
     config = config or PortfolioConfig()
     costs = cost_table(config)
-    pools = inputs.pools_of(bars.symbols, config)
-    desk = kernel.Desk(
-        np.zeros((len(bars.symbols), kernel.BOOK_COLUMNS)),
-        pools,
-        inputs.options_of(config, periods_per_year(bars, config) if config.borrow_rate_annual else None),
-        inputs.instruments_of(bars.symbols, config.instruments),
-        costs.rates,
-    )
+    options = inputs.options_of(config, periods_per_year(bars, config) if config.borrow_rate_annual else None)
+    book, pools = inputs.book_of(bars.symbols, config.instruments), inputs.pools_of(bars.symbols, config)
     tape = inputs.tape_of(bars, signals, config, costs)
     rows = len(bars.index)
-    equity, exposed = np.zeros(rows), np.zeros(rows, dtype=np.uint8)
+    equity, exposed = np.empty(rows), np.zeros(rows, dtype=np.uint8)
     orders, count = np.empty((max(_FIRST_ROOM, 3 * len(bars.symbols)), kernel.ORDER_COLUMNS)), 0
     groups = [(0, len(bars.symbols), 0)] if config.cash_sharing else [(s, s + 1, s) for s in range(len(bars.symbols))]
     for first, last, pool in groups:
-        row = 0
+        row, curve = 0, equity if pool == 0 else np.empty(rows)
         while True:
-            row, count = kernel.run(desk, tape, first, last, pool, row, rows, orders, count, equity, exposed)
+            row, count = kernel.run(book, pools, options, tape, first, last, pool, row, rows, orders, count, curve, exposed)
             if row == rows:
                 break
             orders = np.concatenate([orders, np.empty_like(orders)])
-    return Portfolio(bars, config, Records(orders[:count].copy(), desk.book, desk.pools, equity, exposed))
+        if pool > 0:
+            equity += curve
+    return Portfolio(bars, config, Records(orders[:count].copy(), book, pools, equity, exposed))
