@@ -20,7 +20,7 @@ def forked(action: Callable[[], None]) -> int:
     try:
         action()
         code = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the outermost edge of a process
         traceback.print_exc()
     finally:
         sys.stderr.flush()

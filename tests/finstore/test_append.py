@@ -223,7 +223,7 @@ Step = tuple[str, int, int, bool]
 steps = st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(0, 3_000), st.integers(1, 900), st.booleans()), max_size=12)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_any_order_of_appends_gives_the_same_bars(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]) -> None:
     """The store against a dictionary of sets, over a year's end, with compaction in between."""

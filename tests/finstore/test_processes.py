@@ -1,0 +1,178 @@
+"""Many processes on the same bars, some of them killed at any moment: no torn read, no lost bar, no bar twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from algo_py.errors import NoData
+from algo_py.finstore import FinStore
+
+from .making import LATE, MARKET, bars
+from .processes import forked
+
+SYMBOLS = tuple(f"{letter}{letter}/USDT" for letter in "ABCDEF")
+ROWS = 20_000  # minutes, over a year's end, so that each symbol has two files
+SECONDS = 5.0
+YEAR_END = pd.Timestamp("2023-12-31 18:00Z").to_pydatetime()
+FRAMES = {symbol: bars(ROWS, start=YEAR_END, freq="1min", seed=number) for number, symbol in enumerate(SYMBOLS)}
+VALUES = {symbol: frame.to_numpy() for symbol, frame in FRAMES.items()}
+
+
+def _verify(symbol: str, frame: pd.DataFrame, first: int) -> None:
+    """Refuse a frame that is not exactly the bars from row `first` on."""
+    expected = VALUES[symbol][first : first + len(frame)]
+    if not np.array_equal(frame.to_numpy(), expected) or not frame.index.equals(FRAMES[symbol].index[first : first + len(frame)]):
+        raise RuntimeError(f"torn: {symbol} from row {first}, {len(frame)} rows")
+
+
+def _row(open_time: pd.Timestamp) -> int:
+    return int((open_time - FRAMES[SYMBOLS[0]].index[0]) / pd.Timedelta(minutes=1))
+
+
+def _stored(store: FinStore, symbol: str) -> int:
+    try:
+        frame = store.read_tail(MARKET, "1m", symbol, 1)
+    except NoData:
+        return 0
+    return _row(frame.index[0]) + 1
+
+
+def _write(folder: Path, stop: Path, acknowledged: Path, seed: int) -> None:
+    """Append the next few bars of some symbols, overlapping what is there; now and then a load of history, or a compaction."""
+    chance = random.Random(seed)
+    store = FinStore(folder)
+    while not stop.exists():
+        chosen = chance.sample(SYMBOLS, chance.randint(1, len(SYMBOLS)))
+        ends = {symbol: min(ROWS, _stored(store, symbol) + (520 if chance.random() < 0.05 else chance.randint(1, 5))) for symbol in chosen}
+        frames = {symbol: FRAMES[symbol][max(0, end - 540) : end] for symbol, end in ends.items()}
+        store.append(MARKET, "1m", frames, now=LATE)
+        with acknowledged.open("a") as file:
+            file.write("".join(f"{symbol} {end}\n" for symbol, end in ends.items()))
+        if chance.random() < 0.02:
+            store.compact(MARKET, "1m")
+
+
+def _read(folder: Path, stop: Path, seed: int) -> None:
+    """Read at random; what has been seen once is seen from then on."""
+    chance = random.Random(seed)
+    store = FinStore(folder)
+    seen = dict.fromkeys(SYMBOLS, 0)
+    while not stop.exists():
+        symbol = chance.choice(SYMBOLS)
+        try:
+            if chance.random() < 0.5:
+                frame = store.read(MARKET, "1m", symbol)
+                first = 0
+            else:
+                frame = store.read_tail(MARKET, "1m", symbol, 100)
+                first = _row(frame.index[0])
+        except NoData:
+            if seen[symbol]:
+                raise
+            continue
+        _verify(symbol, frame, first)
+        if first + len(frame) < seen[symbol]:
+            raise RuntimeError(f"bars have gone: {symbol} had {seen[symbol]}, has {first + len(frame)}")
+        seen[symbol] = first + len(frame)
+        coverage = store.coverage(MARKET, "1m", symbol)
+        if coverage.gaps or coverage.rows < seen[symbol]:
+            raise RuntimeError(f"coverage of {symbol}: {coverage.rows} rows, {coverage.gaps}")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
+    folder, stop, acknowledged = tmp_path / "finstore", tmp_path / "stop", tmp_path / "acknowledged"
+    acknowledged.touch()
+    chance = random.Random(7)
+    running: dict[int, Callable[[int], None]] = {}
+    jobs: list[Callable[[int], None]] = [
+        *[lambda seed: _write(folder, stop, acknowledged, seed)] * 4,
+        *[lambda seed: _read(folder, stop, seed)] * 3,
+    ]
+
+    def start(job: Callable[[int], None]) -> None:
+        seed = chance.randrange(1_000_000)
+        running[forked(lambda: job(seed))] = job
+
+    for job in jobs:
+        start(job)
+    kills = 0
+    deadline = time.monotonic() + SECONDS
+    try:
+        while time.monotonic() < deadline:
+            time.sleep(chance.uniform(0.05, 0.25))
+            pid = chance.choice(list(running))
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "a process had ended by itself: see above"
+            start(running.pop(pid))
+            kills += 1
+        stop.touch()
+        for pid in list(running):
+            _, status = os.waitpid(pid, 0)
+            del running[pid]
+            assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    store = FinStore(folder)
+    promised: dict[str, int] = dict.fromkeys(SYMBOLS, 0)
+    for line in acknowledged.read_text().splitlines():
+        symbol, rows = line.split(" ")
+        promised[symbol] = max(promised[symbol], int(rows))
+    for is_compacted in (False, True):
+        if is_compacted:
+            store.compact(MARKET, "1m")
+        assert store.check() == []
+        for symbol in SYMBOLS:
+            frame = store.read(MARKET, "1m", symbol)
+            _verify(symbol, frame, 0)
+            assert len(frame) >= promised[symbol] > 0
+    assert kills > 10
+
+
+def test_threads_share_a_store(store: FinStore) -> None:
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                for symbol in SYMBOLS:
+                    if rows := _stored(store, symbol):
+                        _verify(symbol, store.read(MARKET, "1m", symbol, None, FRAMES[symbol].index[rows].to_pydatetime()), 0)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            failures.append(error)
+
+    def write(chosen: tuple[str, ...]) -> None:
+        try:
+            for row in range(0, 300, 3):
+                store.append(MARKET, "1m", {symbol: FRAMES[symbol][row : row + 3] for symbol in chosen}, now=LATE)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(SYMBOLS[first::2],)) for first in (0, 1)]
+    reader.start()
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    done.set()
+    reader.join()
+    assert failures == []
+    for symbol in SYMBOLS:
+        _verify(symbol, store.read(MARKET, "1m", symbol), 0)
+        assert len(store.read(MARKET, "1m", symbol)) == 300
