@@ -1,6 +1,9 @@
-"""Hand-made candle tables for the engine's tests."""
+"""Candle tables: a few bars as text, with the signals at their closes. docs/engine.md explains the notation."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,42 +12,61 @@ from algo_py.engine import Portfolio, PortfolioConfig, simulate
 from algo_py.strategy import Bars, Signals
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
-
-# One character per bar: E entry, X exit, S short entry, C short exit (cover), B both entry and exit, any other: nothing.
-_MARKS = {"entries": "EB", "exits": "XBR", "short_entries": "SR", "short_exits": "C"}
-
-
-def candles(*rows: tuple[float, float, float, float], start: int = 0) -> pd.DataFrame:
-    """Build a frame from (open, high, low, close) rows, one a day from day `start` on."""
-    index = pd.date_range(START + pd.Timedelta(days=start), periods=len(rows), freq="D", unit="us")
-    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close"], index=index, dtype=np.float64)
-    return frame.assign(volume=1.0)
-
-
-def flat(*closes: float) -> pd.DataFrame:
-    """Build candles that open at the previous close and have no wicks; the first one is flat."""
-    opens = (closes[0], *closes[:-1])
-    return candles(*[(o, max(o, c), min(o, c), c) for o, c in zip(opens, closes, strict=True)])
-
-
-def marks(bars: Bars, **texts: str) -> Signals:
-    """Read signals from one text per symbol (names with "/" written as "_"), one character per row of the bars.
-
-    E entry, X exit, B both, S short entry, C short exit, R exit and short entry (a reversal).
-    """
-    frames = {}
-    for name, letters in _MARKS.items():
-        columns = [[mark in letters for mark in texts[symbol].ljust(len(bars.index), ".")] for symbol in bars.symbols]
-        frames[name] = pd.DataFrame(np.array(columns).T, index=bars.index, columns=list(bars.symbols))
-    return Signals(**frames)
-
-
-def trade(frames: dict[str, pd.DataFrame], config: PortfolioConfig | None = None, **texts: str) -> Portfolio:
-    """Simulate marks on frames."""
-    bars = Bars.from_frames(frames)
-    return simulate(bars, marks(bars, **texts), config)
+SIGNALS = {"E": "entries", "X": "exits", "S": "short_entries", "C": "short_exits"}
 
 
 def day(number: int) -> pd.Timestamp:
-    """Return the open time of the bar of day `number`."""
+    """Return the open time of the bar in line `number`, from 0."""
     return START + pd.Timedelta(days=number)
+
+
+def read_tables(tables: Mapping[str, str], start: pd.Timestamp = START) -> tuple[Bars, Signals]:
+    """Read a table per symbol: a line per day with open, high, low, close (or one price for all four) and signals.
+
+    Signals: E long entry, X long exit, S short entry, C short exit, several together as in XS. A line `-` is a missing bar.
+    """
+    frames, marks = {}, {}
+    for symbol, text in tables.items():
+        lines = [line.split() for line in text.strip().splitlines()]
+        rows = {}
+        for number, words in enumerate(lines):
+            prices = [float(word) for word in words if word[0].isdigit()]
+            marks[symbol, number] = "".join(word for word in words if word.isalpha())
+            if prices:
+                rows[start + pd.Timedelta(days=number)] = prices * 4 if len(prices) == 1 else prices
+        index = pd.DatetimeIndex(list(rows)).as_unit("us")
+        frame = pd.DataFrame(list(rows.values()), index=index, columns=["open", "high", "low", "close"], dtype=np.float64)
+        frames[symbol] = frame.assign(volume=1.0)
+    bars = Bars.from_frames(frames)
+    days = ((bars.index - start) // pd.Timedelta(days=1)).tolist()
+    wide = {
+        name: pd.DataFrame(
+            {symbol: [letter in marks.get((symbol, number), "") for number in days] for symbol in bars.symbols}, index=bars.index
+        )
+        for letter, name in SIGNALS.items()
+    }
+    return bars, Signals(**wide)
+
+
+def trade(tables: str | Mapping[str, str], **config: Any) -> Portfolio:
+    """Simulate candle tables; a single one is of symbol A."""
+    bars, signals = read_tables({"A": tables} if isinstance(tables, str) else tables)
+    return simulate(bars, signals, PortfolioConfig(**config))
+
+
+def fills(portfolio: Portfolio) -> list[tuple[Any, ...]]:
+    """Return the filled orders, shortened: line of the table, symbol, side, quantity, price, reason."""
+    orders = portfolio.orders
+    return [
+        ((order.time - START).days, order.symbol, order.side, round(order.quantity, 9), round(order.price, 9), order.reason)
+        for order in orders[orders["status"] == "FILLED"].itertuples()
+    ]
+
+
+def denials(portfolio: Portfolio) -> list[tuple[Any, ...]]:
+    """Return the denied orders, shortened: line of the table, symbol, side, quantity, reason."""
+    orders = portfolio.orders
+    return [
+        ((order.time - START).days, order.symbol, order.side, round(order.quantity, 9), order.reason)
+        for order in orders[orders["status"] == "DENIED"].itertuples()
+    ]

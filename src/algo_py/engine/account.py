@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,9 +260,7 @@ class Account:
         return 1.0 if side == "BUY" else -1.0
 
     def _rates_at(self, moment: datetime | None) -> Rates:
-        if moment is None or len(self._rates) == 1:
-            return self._rates[-1]
-        return self._rates[max(bisect_right(self._costs.starts, moment) - 1, 0)]
+        return self._rates[-1 if moment is None else self._costs.segment_at(moment)]
 
     def _fill(self, target: np.ndarray, values: np.ndarray, name: str) -> None:
         if np.shape(values) != target.shape:

@@ -34,7 +34,9 @@ class PortfolioConfig(BaseModel):
     maker_fees: float | None = Field(
         None, ge=0, lt=1, description="Fee of a fill that rested in the book (take-profits), fraction; empty: as fees"
     )
-    fixed_fees: float = Field(0.0, ge=0, description="Fee of a fill on top, quote currency")
+    fixed_fees: float = Field(
+        0.0, ge=0, description="Fee of a fill on top, quote currency; with a cost schedule: the broker's own, before tax"
+    )
     cost_schedule: CostSchedule | None = Field(
         None, description="nse_delivery: the statutory charges of NSE delivery trades by date, in place of fees"
     )

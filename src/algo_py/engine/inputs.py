@@ -116,7 +116,7 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         short_exits=_rows(flags["short_exits"]),
         active=_active(flags.values(), bars, config),
         costs=costs.rates,
-        cost_rows=_cost_rows(bars, costs),
+        cost_rows=frozen(costs.first_rows(bars.index)),
     )
 
 
@@ -135,10 +135,3 @@ def _active(flags: Iterable[np.ndarray | None], bars: Bars, config: PortfolioCon
 def _rows(columns: np.ndarray | None) -> np.ndarray:
     """Turn time x symbol into symbol x time, contiguous and read-only; None becomes one row of no bars."""
     return frozen(np.zeros((1, 0), dtype=np.bool_) if columns is None else np.ascontiguousarray(columns.T))
-
-
-def _cost_rows(bars: Bars, costs: CostTable) -> np.ndarray:
-    """Return the row of the first bar of each segment of the cost schedule."""
-    if len(costs.starts) == 1:
-        return frozen(np.zeros(1, dtype=np.int64))
-    return frozen(np.asarray(bars.index.searchsorted(costs.starts_index()), dtype=np.int64))
