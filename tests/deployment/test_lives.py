@@ -31,6 +31,11 @@ def reach(manager: DeploymentManager, deployment: Deployment, status: str, *, ti
     return found
 
 
+def reach_another_process(manager: DeploymentManager, dead: Deployment) -> None:
+    found = manager.wait_until(dead.id, lambda d: d.status == "running" and d.pid != dead.pid, timeout_s=30)
+    assert (found.status, found.pid != dead.pid) == ("running", True), found.reason
+
+
 def run_on(manager: DeploymentManager, deployment: Deployment, runs: int) -> Deployment:
     """Wait until the deployment has made that many more runs."""
     goal = manager.show(deployment.id).row.runs + runs
@@ -81,9 +86,7 @@ def test_a_killed_worker_is_restarted_and_goes_on_where_it_was(
     for _ in range(3):
         deployment = run_on(manager, deployment, 40)
         kill(deployment)
-        dead = deployment.pid
-        found = manager.wait_until(deployment.id, lambda d, dead=dead: d.status == "running" and d.pid != dead, timeout_s=30)
-        assert (found.status, found.pid != dead) == ("running", True), found.reason
+        reach_another_process(manager, deployment)
     until_the_end(deployment)
 
 

@@ -31,10 +31,9 @@ def replay(manager: DeploymentManager, name: str = "saved", schedule: Schedule |
 
 def of_the_backtest(snapshot: Snapshot) -> list[Row]:
     orders = snapshot.orders()
-    return [
-        (row.time.to_pydatetime(), row.symbol, row.side, row.quantity, row.price, row.fee)
-        for row in orders[orders["status"] == "FILLED"].itertuples()
-    ]
+    filled = orders[orders["status"] == "FILLED"]
+    columns = [filled[name].to_list() for name in ("time", "symbol", "side", "quantity", "price", "fee")]
+    return [(time.to_pydatetime(), *rest) for time, *rest in zip(*columns, strict=True)]
 
 
 def of_the_replay(manager: DeploymentManager, deployment: Deployment) -> list[Row]:
@@ -49,7 +48,7 @@ def assert_equal(manager: DeploymentManager, deployment: Deployment, snapshot: S
     assert deployment.row.equity is not None
     assert float(deployment.row.equity) == snapshot.metrics["final_equity"]
     equity = manager.equity(deployment.id)
-    assert [float(value) for _, _, value in equity] == snapshot.equity().to_list()
+    assert [float(point.equity) for point in equity] == snapshot.equity().to_list()
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_an_order_waits_until_its_price_is_known_and_then_fills_once(desk: Desk)
         [fill] = report.fills
         assert (fill.quantity, fill.price, fill.fee, fill.time) == (Decimal(1), Decimal("100.0"), Decimal("0.1"), NEXT)
     assert [(p.symbol, p.quantity) for p in desk.oms.positions()] == [("BTC/USDT", Decimal(1))]
-    assert desk.oms.fills_since(NEXT) == list(report.fills)
+    assert desk.oms.fills_since(NEXT) == [fill]
     assert desk.oms.fills_since(NEXT + timedelta(seconds=1)) == []
 
 

@@ -26,7 +26,7 @@ from algo_py.deployment.processes import is_locked
 from algo_py.deployment.schedule import Schedule
 from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Observation, State, Status, Wanted, judge
-from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
+from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
 from algo_py.oms import oms_names
@@ -167,8 +167,8 @@ class DeploymentManager:
         """Return the newest runs, oldest first."""
         return self._store.runs(self._store.get(id_or_name).id, last=last)
 
-    def equity(self, id_or_name: str) -> Sequence[tuple[datetime, Decimal, Decimal]]:
-        """Return (time, cash, equity) at each handled bar's close."""
+    def equity(self, id_or_name: str) -> Sequence[EquityPoint]:
+        """Return the equity at each handled bar's close, oldest first."""
         return self._store.equity(self._store.get(id_or_name).id)
 
     def logs(self, id_or_name: str, *, last: int = 200) -> Sequence[dict[str, Any]]:

@@ -20,7 +20,7 @@ from algo_py.clock import format_time, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.feed import Feed
-from algo_py.deployment.store import DeploymentStore
+from algo_py.deployment.store import DeploymentStore, EquityPoint
 from algo_py.engine import Account, Decision
 from algo_py.errors import NoData
 from algo_py.orders.execution import ExecutionLog, Executor
@@ -39,7 +39,6 @@ class RunResult:
 
     outcome: str
     detail: Mapping[str, Any]
-    point: tuple[datetime, Decimal, Decimal] | None = None
 
 
 class Pipeline:
@@ -112,8 +111,6 @@ class Pipeline:
         with self._stage("run.signals") as told:
             signals = evaluate(self._strategy, bars)
             told["new_bars"] = len(bars.index) - first_new
-        close_time = bars.close_times()[-1].to_pydatetime()
-        point = (close_time, self.cash, self.equity)
         with self._stage("run.orders") as told:
             planned = self._decide(bars, signals, first_new)
             told["intents"] = len(planned)
@@ -123,7 +120,7 @@ class Pipeline:
             self._take(fills)
             told["fills"] = len(fills)
         detail = {"bar_time": format_time(self._last_bar_time), "intents": len(planned), "fills": len(fills)}
-        return RunResult(outcome="ok", detail=detail, point=point)
+        return RunResult(outcome="ok", detail=detail)
 
     def finish(self, end: datetime, *, reason: str) -> RunResult:
         """Take the fills that are still due before the window's end, cancel what is open, and mark the last bar.
@@ -138,8 +135,9 @@ class Pipeline:
             return RunResult(outcome="idle", detail={"reason": reason})
         for row in range(self._first_new_row(bars), len(bars.index)):
             self._mark(bars, row)
-        point = (bars.close_times()[-1].to_pydatetime(), self.cash, self.equity)
-        return RunResult(outcome="end", detail={"reason": reason}, point=point)
+        with self._database.write() as connection:
+            self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
+        return RunResult(outcome="end", detail={"reason": reason})
 
     def _decide(self, bars: Bars, signals: Signals, first_new: int) -> list[OrderRequest]:
         """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
@@ -148,9 +146,9 @@ class Pipeline:
         bar_time = bars.index[row].to_pydatetime()
         decisions = self._account.decide(closes, *self._effective(bars, signals, first_new), moment=bar_time)
         requests = [self._request(decision, bar_time, closes) for decision in decisions]
-        with self._database.write() as connection:
+        with self._database.write(durable=bool(requests)) as connection:
             planned = self._journal.plan(connection, requests)
-            self._store.mark_bar(connection, self._config.id, bar_time)
+            self._store.mark_bar(connection, self._config.id, bar_time, self._point(bars))
         self._last_bar_time = bar_time
         return planned
 
@@ -196,6 +194,9 @@ class Pipeline:
     def _take(self, fills: list[Fill]) -> None:
         for fill in self._in_engine_order(fills):
             apply_fill(self._account, fill)
+
+    def _point(self, bars: Bars) -> EquityPoint:
+        return EquityPoint(time=bars.close_times()[-1].to_pydatetime(), cash=self.cash, equity=self.equity)
 
     def _mark(self, bars: Bars, row: int) -> None:
         self._account.mark(bars.array("close")[row], bars.array("high")[row], bars.array("low")[row])

@@ -48,6 +48,15 @@ class DeploymentRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EquityPoint:
+    """Cash and equity at the close of a bar, in quote currency."""
+
+    time: datetime
+    cash: Decimal
+    equity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run of a deployment: `scheduled_at` on its own clock, `started_at` on the machine's."""
 
@@ -123,9 +132,11 @@ class DeploymentStore:
         """Record that the loop is alive."""
         self._update(deployment_id, {"heartbeat_at": at, "next_run_at": next_run_at}, durable=False)
 
-    def mark_bar(self, connection: Connection, deployment_id: str, bar_time: datetime) -> None:
-        """Record the last handled bar, inside the transaction that plans what was decided on it."""
+    def mark_bar(self, connection: Connection, deployment_id: str, bar_time: datetime, point: EquityPoint) -> None:
+        """Record the last handled bar and the equity at its close, inside the transaction that plans what was decided on it."""
         connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(last_bar_time=bar_time))
+        values = {"deployment_id": deployment_id, "time": point.time, "cash": point.cash, "equity": point.equity}
+        _upsert(connection, equity_points, values, keys=("deployment_id", "time"))
 
     def add_run(
         self,
@@ -136,10 +147,9 @@ class DeploymentStore:
         missed: int,
         cash: Decimal,
         equity: Decimal,
-        point: tuple[datetime, Decimal, Decimal] | None,
         heartbeat_at: datetime,
     ) -> None:
-        """Record a run that has ended, the equity at its bar's close (time, cash, equity), and a heartbeat."""
+        """Record a run that has ended, the cash and equity after it, and a heartbeat."""
         with self._database.write(durable=False) as connection:
             row = {
                 "deployment_id": deployment_id,
@@ -150,9 +160,6 @@ class DeploymentStore:
                 "detail": json.dumps(dict(run.detail)),
             }
             _upsert(connection, runs, row, keys=("deployment_id", "scheduled_at"))
-            if point is not None:
-                values = {"deployment_id": deployment_id, "time": point[0], "cash": point[1], "equity": point[2]}
-                _upsert(connection, equity_points, values, keys=("deployment_id", "time"))
             connection.execute(
                 deployments.update()
                 .where(deployments.c.id == deployment_id)
@@ -184,11 +191,11 @@ class DeploymentStore:
             for row in reversed(rows)
         ]
 
-    def equity(self, deployment_id: str) -> list[tuple[datetime, Decimal, Decimal]]:
-        """Return (time, cash, equity) at each handled bar's close, oldest first."""
+    def equity(self, deployment_id: str) -> list[EquityPoint]:
+        """Return the equity at each handled bar's close, oldest first."""
         query = sa.select(equity_points).where(equity_points.c.deployment_id == deployment_id).order_by(equity_points.c.time)
         with self._database.read() as connection:
-            return [(row.time, row.cash, row.equity) for row in connection.execute(query)]
+            return [EquityPoint(time=row.time, cash=row.cash, equity=row.equity) for row in connection.execute(query)]
 
     def clear(self, deployment_id: str, *, at: datetime) -> None:
         """Take a deployment off the lists. Its orders and fills stay: they are accounting records."""

@@ -46,11 +46,12 @@ def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
     """Live one deployment in this process until it ends; returns the process's exit code."""
     folder = workspace.deployments / deployment_id
     try:
-        with ProcessLock(folder / "lock"):
-            return _Life(workspace, deployment_id, pid=pid).live()
+        # Never dropped: the lock ends with the process, so that nothing is shown as stopped which still lives.
+        ProcessLock(folder / "lock").__enter__()
     except Conflict as error:
         print(error, file=sys.stderr)  # noqa: T201  there is no log yet: the file belongs to the process that runs
         return EXIT_ALREADY_RUNNING
+    return _Life(workspace, deployment_id, pid=pid).live()
 
 
 class _Life:
@@ -169,7 +170,6 @@ class _Life:
                 missed=missed,
                 cash=pipeline.cash,
                 equity=pipeline.equity,
-                point=result.point,
                 heartbeat_at=self._wall.now(),
             )
             self._log.info(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import pandas as pd
 import streamlit as st
 
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.live_log import live_log
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
 from algo_py.dashboard.figures import account_figure
-from algo_py.dashboard.format import counted, exact, moment, number, plain
+from algo_py.dashboard.format import counted, exact, moment, number, plain, price
 from algo_py.deployment import Deployment
 from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.model import OrderStatus
@@ -70,9 +71,10 @@ def _equity(ours: Clients, deployment: Deployment) -> None:
     if not points:
         st.info("No bar has been handled yet.")
         return
+    equity = pd.Series([float(point.equity) for point in points], index=pd.DatetimeIndex([point.time for point in points]))
     config = deployment.config
     currency = config.market.quote_currency
-    figure = account_figure(points, initial=config.backtest.initial_cash, currency=currency, height=_HEIGHT)
+    figure = account_figure(equity, initial=config.backtest.initial_cash, currency=currency, height=_HEIGHT)
     st.plotly_chart(figure, key="deployment.equity", alt=f"Equity of {deployment.name} over time")
 
 
@@ -96,9 +98,9 @@ def _order_row(order: JournaledOrder) -> Row:
             Cell(request.symbol),
             Cell(request.side.value, note=request.reason),
             Cell(exact(request.quantity)),
-            Cell(exact(order.average_fill_price)),
+            Cell(price(order.average_fill_price)),
             Cell(number(order.fee)),
-            Cell(order.status.value, note=order.reason, tone=_ORDER_TONES.get(order.status, "busy")),
+            Cell(order.status.value, note=order.reason.replace("_", " "), tone=_ORDER_TONES.get(order.status, "busy")),
         ),
     )
 
@@ -107,7 +109,7 @@ def _positions(ours: Clients, deployment: Deployment) -> None:
     ledger = ours.deployments.ledger(deployment.id)
     currency = deployment.config.market.quote_currency
     rows = [
-        Row(position.symbol, (Cell(position.symbol), Cell(exact(position.quantity)), Cell(exact(position.average_price))))
+        Row(position.symbol, (Cell(position.symbol), Cell(exact(position.quantity)), Cell(price(position.average_price))))
         for position in ledger.positions.values()
     ]
     if rows:
