@@ -53,7 +53,10 @@ def _write(folder: Path, stop: Path, acknowledged: Path, seed: int) -> None:
     store = FinStore(folder)
     while not stop.exists():
         chosen = chance.sample(SYMBOLS, chance.randint(1, len(SYMBOLS)))
-        ends = {symbol: min(ROWS, _stored(store, symbol) + (520 if chance.random() < 0.05 else chance.randint(1, 5))) for symbol in chosen}
+        ends = {
+            symbol: min(ROWS, _stored(store, symbol) + (520 if chance.random() < 0.05 else chance.randint(1, 5)))
+            for symbol in chosen
+        }
         frames = {symbol: FRAMES[symbol][max(0, end - 540) : end] for symbol, end in ends.items()}
         store.append(MARKET, "1m", frames, now=LATE)
         with acknowledged.open("a") as file:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from algo_py.errors import InvalidInput
 from algo_py.finstore.frames import from_us, to_us
 from algo_py.market import Market, Timeframe
-from algo_py.market.calendars import AlwaysOpen
+from algo_py.market.calendars import AlwaysOpen, SessionCalendar
 
 _US = 1_000_000
 
@@ -56,6 +56,13 @@ def off_calendar_error(market: Market, timeframe: Timeframe, symbol: str, us: in
     """Return the refusal of a bar that the market's calendar does not have."""
     zone = market.time_zone
     moment = from_us(us)
+    calendar = market.calendar
+    if isinstance(calendar, SessionCalendar) and moment.astimezone(zone).date() < calendar.first_day:
+        return InvalidInput(
+            f"the bar of {symbol} at {moment.isoformat()} cannot be stored: the sessions of {market.name} before {calendar.first_day} "
+            "are not known",
+            remedy="Leave earlier bars out.",
+        )
     rule = {
         Timeframe.D1: f"Daily bars open at midnight {zone.key}, on trading days.",
         Timeframe.W1: f"Weekly bars open on Monday at midnight {zone.key}.",
