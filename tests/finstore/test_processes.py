@@ -22,6 +22,7 @@ from .processes import forked
 
 SYMBOLS = tuple(f"{letter}{letter}/USDT" for letter in "ABCDEF")
 ROWS = 20_000  # minutes, over a year's end, so that each symbol has two files
+LOAD = 520
 SECONDS = 5.0
 YEAR_END = pd.Timestamp("2023-12-31 18:00Z").to_pydatetime()
 FRAMES = {symbol: bars(ROWS, start=YEAR_END, freq="1min", seed=number) for number, symbol in enumerate(SYMBOLS)}
@@ -53,11 +54,9 @@ def _write(folder: Path, stop: Path, acknowledged: Path, seed: int) -> None:
     store = FinStore(folder)
     while not stop.exists():
         chosen = chance.sample(SYMBOLS, chance.randint(1, len(SYMBOLS)))
-        ends = {
-            symbol: min(ROWS, _stored(store, symbol) + (520 if chance.random() < 0.05 else chance.randint(1, 5)))
-            for symbol in chosen
-        }
-        frames = {symbol: FRAMES[symbol][max(0, end - 540) : end] for symbol, end in ends.items()}
+        rows = LOAD if chance.random() < 0.05 else chance.randint(1, 5)
+        ends = {symbol: min(ROWS, _stored(store, symbol) + rows) for symbol in chosen}
+        frames = {symbol: FRAMES[symbol][max(0, end - rows - 20) : end] for symbol, end in ends.items()}
         store.append(MARKET, "1m", frames, now=LATE)
         with acknowledged.open("a") as file:
             file.write("".join(f"{symbol} {end}\n" for symbol, end in ends.items()))

@@ -59,8 +59,7 @@ def off_calendar_error(market: Market, timeframe: Timeframe, symbol: str, us: in
     calendar = market.calendar
     if isinstance(calendar, SessionCalendar) and moment.astimezone(zone).date() < calendar.first_day:
         return InvalidInput(
-            f"the bar of {symbol} at {moment.isoformat()} cannot be stored: the sessions of {market.name} before {calendar.first_day} "
-            "are not known",
+            f"{symbol} has a bar at {moment.isoformat()}: the sessions of {market.name} before {calendar.first_day} are not known",
             remedy="Leave earlier bars out.",
         )
     rule = {
