@@ -83,7 +83,7 @@ def test_overrides_change_the_deployment_and_not_the_backtest(manager: Deploymen
 def test_clearing_takes_ended_deployments_off_the_list_and_keeps_their_orders(manager: DeploymentManager, save: Save) -> None:
     save()
     ended = manager.deploy(request(name="ended"))
-    manager.wait_until(ended.id, lambda d: d.row.state.has_ended, timeout_s=60)
+    manager.wait_until(ended.id, lambda d: d.status.has_ended, timeout_s=60)
     orders = manager.orders(ended.id)
     assert orders
     running = manager.deploy(request(name="running", clock=Replay(bars_per_s=1)))
@@ -103,7 +103,7 @@ def test_clearing_takes_ended_deployments_off_the_list_and_keeps_their_orders(ma
 def test_an_order_above_the_limit_is_denied_and_recorded(manager: DeploymentManager, save: Save) -> None:
     save()
     deployment = manager.deploy(request(max_order_notional=Decimal(100)))
-    manager.wait_until(deployment.id, lambda d: d.row.state.has_ended, timeout_s=60)
+    manager.wait_until(deployment.id, lambda d: d.status.has_ended, timeout_s=60)
     orders = manager.orders(deployment.id)
     assert orders
     assert {order.status for order in orders} == {OrderStatus.DENIED}
@@ -135,7 +135,7 @@ def test_a_deployment_waits_for_its_start(manager: DeploymentManager, save: Save
 def test_what_programs_read_is_plain_json(manager: DeploymentManager, save: Save) -> None:
     save()
     deployment = manager.deploy(request())
-    ended = manager.wait_until(deployment.id, lambda d: d.row.state.has_ended, timeout_s=60)
+    ended = manager.wait_until(deployment.id, lambda d: d.status.has_ended, timeout_s=60)
     shown = json.loads(json.dumps(deployment_json(ended)))
     assert shown["status"] == "finished"
     assert shown["pid"] is None

@@ -24,7 +24,7 @@ FULL_SPEED = Replay(bars_per_s=None)
 def replay(manager: DeploymentManager, name: str = "saved", schedule: Schedule | None = None) -> Deployment:
     request = DeploymentRequest(backtest=name, schedule=schedule or OnBarClose(), clock=FULL_SPEED)
     deployment = manager.deploy(request)
-    deployment = manager.wait_until(deployment.id, lambda d: d.row.state.has_ended, timeout_s=90)
+    deployment = manager.wait_until(deployment.id, lambda d: d.status.has_ended, timeout_s=90)
     assert (deployment.status, deployment.row.missed_runs) == ("finished", 0), (deployment.reason, manager.logs(deployment.id))
     return deployment
 
@@ -122,7 +122,7 @@ def test_two_replays_at_once_do_not_touch_one_another(manager: DeploymentManager
     both = [manager.deploy(request), manager.deploy(request)]
     assert both[0].name != both[1].name
     for deployment in both:
-        ended = manager.wait_until(deployment.id, lambda d: d.row.state.has_ended, timeout_s=90)
+        ended = manager.wait_until(deployment.id, lambda d: d.status.has_ended, timeout_s=90)
         assert_equal(manager, ended, snapshot)
 
 

@@ -151,7 +151,7 @@ def logs(
         while follow:
             entries, position = manager.logs_after(deployment, position)
             _print_log(entries, as_json=as_json)
-            if not entries and manager.show(deployment).row.state.has_ended:
+            if not entries and manager.show(deployment).status.has_ended:
                 return
             clock.sleep(_FOLLOW_S)
     except KeyboardInterrupt:
@@ -163,7 +163,7 @@ def stop(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) 
     from algo_py.deployment.report import deployment_json
 
     manager = _manager(context)
-    found = manager.wait_until(manager.stop(deployment).id, lambda d: d.row.state.has_ended, timeout_s=_STOP_TIMEOUT_S)
+    found = manager.wait_until(manager.stop(deployment).id, lambda d: d.status.has_ended, timeout_s=_STOP_TIMEOUT_S)
     if as_json:
         print_json(deployment_json(found))
     else:

@@ -189,7 +189,7 @@ class DeploymentManager:
     def restart(self, id_or_name: str) -> Deployment:
         """Start a deployment that has ended; it reconciles and goes on where it was."""
         deployment = self.show(id_or_name)
-        if not deployment.row.state.has_ended:
+        if not deployment.status.has_ended:
             raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Stop it first.")
         if deployment.row.state is State.FINISHED:
             raise Refused(f"{deployment.name} has reached the end of its window", remedy="Deploy the backtest again.")
@@ -200,10 +200,10 @@ class DeploymentManager:
     def clear(self, id_or_name: str | None = None) -> Sequence[str]:
         """Take ended deployments off the list (all of them, or one) and return their ids; orders and fills are kept."""
         if id_or_name is None:
-            chosen = [deployment for deployment in self.list() if deployment.row.state.has_ended]
+            chosen = [deployment for deployment in self.list() if deployment.status.has_ended]
         else:
             chosen = [self.show(id_or_name)]
-            if not chosen[0].row.state.has_ended:
+            if not chosen[0].status.has_ended:
                 raise Refused(f"{chosen[0].name} is {chosen[0].status}", remedy="Stop it before clearing it.")
         for deployment in chosen:
             self._store.clear(deployment.id, at=self._clock.now())

@@ -43,6 +43,11 @@ class Status(StrEnum):
     FINISHED = "finished"
     ERROR = "error"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no process lives any more, nor will unless somebody restarts it."""
+        return self in (Status.STOPPED, Status.FINISHED, Status.ERROR)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:

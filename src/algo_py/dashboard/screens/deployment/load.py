@@ -49,7 +49,7 @@ def _load(context: Context, backtest_id: str) -> None:
     loaded = state.Loaded(snapshot, fields_of(type(snapshot.strategy_instance())))
     fill_request(loaded)
     state.set_loaded(loaded)
-    state.tell(None)
+    state.tell_nothing()
 
 
 def _described(summary: SnapshotSummary) -> str:

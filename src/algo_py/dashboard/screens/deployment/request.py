@@ -66,9 +66,11 @@ def request_form(clients: Clients, loaded: state.Loaded) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Overrides:
+    """What differs from the backtest; None does not."""
+
     params: dict[str, Any]
-    initial_cash: float
-    size: float
+    initial_cash: float | None
+    size: float | None
 
 
 def _what(loaded: state.Loaded) -> _Overrides:
@@ -99,7 +101,12 @@ def _what(loaded: state.Loaded) -> _Overrides:
         help=f"Of one entry, in {SIZE_TYPES[config.size_type]}",
         persist_state="session",
     )
-    return _Overrides(params, cash, fraction_of(size) if config.size_type == "percent" else size)
+    wanted_size = fraction_of(size) if config.size_type == "percent" else size
+    return _Overrides(
+        params=params,
+        initial_cash=None if cash == money["cash"] else cash,
+        size=None if size == money["size"] else wanted_size,
+    )
 
 
 def _money(loaded: state.Loaded) -> dict[str, float]:
@@ -207,5 +214,5 @@ def _deploy(clients: Clients, request: DeploymentRequest) -> None:
     deployment = clients.deployments.deploy(request)
     state.select(deployment.id)
     state.set_loaded(None)
-    state.tell(state.Notice("success", f"Deployed {deployment.name} ({deployment.id})."))
+    state.tell(f"Deployed {deployment.name}.")
     st.rerun()

@@ -9,9 +9,11 @@ from typing import Literal
 import streamlit as st
 
 from algo_py.backtest import Snapshot
+from algo_py.clock import monotonic_s
 from algo_py.dashboard.components.parameter_form import ParameterField
 
 _LOADED, _SELECTED, _NOTICE = "deployment.loaded", "deployment.selected", "deployment.notice"
+_NEWS_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What to tell a person about the last thing that they did here."""
+    """What to tell a person about the last thing that they did here; `at_s` is when, in monotonic seconds."""
 
-    kind: Literal["success", "info"]
+    kind: Literal["success", "error"]
     text: str
+    at_s: float
 
 
 def loaded() -> Loaded | None:
@@ -46,22 +49,27 @@ def set_loaded(backtest: Loaded | None) -> None:
 
 
 def selected() -> str | None:
-    """Return the id of the deployment that is looked at."""
+    """Return the id of the deployment that is looked at; empty when a person has just cleared it, None before any choice."""
     found: str | None = st.session_state.get(_SELECTED)
     return found
 
 
-def select(deployment_id: str | None) -> None:
-    """Look at another deployment."""
+def select(deployment_id: str) -> None:
+    """Look at another deployment, or with an empty id at none."""
     st.session_state[_SELECTED] = deployment_id
 
 
 def notice() -> Notice | None:
-    """Return what is to be told."""
+    """Return what is to be told, as long as it is news."""
     found: Notice | None = st.session_state.get(_NOTICE)
-    return found
+    return None if found is None or monotonic_s() - found.at_s > _NEWS_S else found
 
 
-def tell(message: Notice | None) -> None:
+def tell(text: str, *, kind: Literal["success", "error"] = "success") -> None:
     """Replace what is to be told."""
-    st.session_state[_NOTICE] = message
+    st.session_state[_NOTICE] = Notice(kind, text, monotonic_s())
+
+
+def tell_nothing() -> None:
+    """Take away what is told: something else is being done."""
+    st.session_state[_NOTICE] = None
