@@ -49,7 +49,7 @@ def algo_py(root: Path) -> Command:
 
 
 def test_the_whole_way(algo_py: Command) -> None:
-    deployed = algo_py("deploy first --replay --speed 60bars/s --oms paper --name mine --json")
+    deployed = algo_py("deploy first --replay --speed 10bars/s --oms paper --name mine --json")
     assert deployed["status"] == "running"
     os.kill(deployed["pid"], 0)
     assert [entry["name"] for entry in algo_py("ps --json")] == ["mine"]

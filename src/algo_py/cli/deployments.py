@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -144,18 +145,17 @@ def logs(
     from algo_py.clock import SystemClock
 
     manager = _manager(context)
-    _, position = manager.logs_after(deployment, 0) if follow else ((), 0)
-    _print_log(manager.logs(deployment, last=lines), as_json=as_json)
+    if not follow:
+        _print_log(manager.logs(deployment, last=lines), as_json=as_json)
+        return
     clock = SystemClock()
-    try:
-        while follow:
+    with contextlib.suppress(KeyboardInterrupt):
+        entries, position = manager.logs_after(deployment, 0)
+        _print_log(entries[-lines:], as_json=as_json)
+        while entries or not manager.show(deployment).status.has_ended:
+            clock.sleep(_FOLLOW_S)
             entries, position = manager.logs_after(deployment, position)
             _print_log(entries, as_json=as_json)
-            if not entries and manager.show(deployment).status.has_ended:
-                return
-            clock.sleep(_FOLLOW_S)
-    except KeyboardInterrupt:
-        return
 
 
 def stop(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
