@@ -48,11 +48,16 @@ def _stored(store: FinStore, symbol: str) -> int:
     return _row(frame.index[0]) + 1
 
 
-def _write(folder: Path, stop: Path, acknowledged: Path, seed: int) -> None:
+def _is_over(stop: Path, parent: int) -> bool:
+    """Whether the children are told to stop, or nobody is there to tell them."""
+    return stop.exists() or not stop.parent.exists() or os.getppid() != parent
+
+
+def _write(folder: Path, stop: Path, acknowledged: Path, parent: int, seed: int) -> None:
     """Append the next few bars of some symbols, overlapping what is there; now and then a load of history, or a compaction."""
     chance = random.Random(seed)
     store = FinStore(folder)
-    while not stop.exists():
+    while not _is_over(stop, parent):
         chosen = chance.sample(SYMBOLS, chance.randint(1, len(SYMBOLS)))
         rows = LOAD if chance.random() < 0.05 else chance.randint(1, 5)
         ends = {symbol: min(ROWS, _stored(store, symbol) + rows) for symbol in chosen}
@@ -64,12 +69,12 @@ def _write(folder: Path, stop: Path, acknowledged: Path, seed: int) -> None:
             store.compact(MARKET, "1m")
 
 
-def _read(folder: Path, stop: Path, seed: int) -> None:
+def _read(folder: Path, stop: Path, parent: int, seed: int) -> None:
     """Read at random; what has been seen once is seen from then on."""
     chance = random.Random(seed)
     store = FinStore(folder)
     seen = dict.fromkeys(SYMBOLS, 0)
-    while not stop.exists():
+    while not _is_over(stop, parent):
         symbol = chance.choice(SYMBOLS)
         try:
             if chance.random() < 0.5:
@@ -95,11 +100,11 @@ def _read(folder: Path, stop: Path, seed: int) -> None:
 def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
     folder, stop, acknowledged = tmp_path / "finstore", tmp_path / "stop", tmp_path / "acknowledged"
     acknowledged.touch()
-    chance = random.Random(7)
+    chance, parent = random.Random(7), os.getpid()
     running: dict[int, Callable[[int], None]] = {}
     jobs: list[Callable[[int], None]] = [
-        *[lambda seed: _write(folder, stop, acknowledged, seed)] * 4,
-        *[lambda seed: _read(folder, stop, seed)] * 3,
+        *[lambda seed: _write(folder, stop, acknowledged, parent, seed)] * 4,
+        *[lambda seed: _read(folder, stop, parent, seed)] * 3,
     ]
 
     def start(job: Callable[[int], None]) -> None:
@@ -115,9 +120,10 @@ def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
             time.sleep(chance.uniform(0.05, 0.25))
             pid = chance.choice(list(running))
             os.kill(pid, signal.SIGKILL)
+            job = running.pop(pid)
             _, status = os.waitpid(pid, 0)
             assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "a process had ended by itself: see above"
-            start(running.pop(pid))
+            start(job)
             kills += 1
         stop.touch()
         for pid in list(running):

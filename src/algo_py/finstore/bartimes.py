@@ -59,7 +59,7 @@ def off_calendar_error(market: Market, timeframe: Timeframe, symbol: str, us: in
     calendar = market.calendar
     if isinstance(calendar, SessionCalendar) and moment.astimezone(zone).date() < calendar.first_day:
         return InvalidInput(
-            f"{symbol} has a bar at {moment.isoformat()}: the sessions of {market.name} before {calendar.first_day} are not known",
+            f"the sessions of {market.name} before {calendar.first_day} are not known (bar of {symbol} at {moment.isoformat()})",
             remedy="Leave earlier bars out.",
         )
     rule = {
