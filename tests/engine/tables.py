@@ -56,17 +56,19 @@ def trade(tables: str | Mapping[str, str], **config: Any) -> Portfolio:
 
 def fills(portfolio: Portfolio) -> list[tuple[Any, ...]]:
     """Return the filled orders, shortened: line of the table, symbol, side, quantity, price, reason."""
-    orders = portfolio.orders
     return [
         ((order.time - START).days, order.symbol, order.side, round(order.quantity, 9), round(order.price, 9), order.reason)
-        for order in orders[orders["status"] == "FILLED"].itertuples()
+        for order in _with_status(portfolio, "FILLED")
     ]
 
 
 def denials(portfolio: Portfolio) -> list[tuple[Any, ...]]:
     """Return the denied orders, shortened: line of the table, symbol, side, quantity, reason."""
-    orders = portfolio.orders
     return [
         ((order.time - START).days, order.symbol, order.side, round(order.quantity, 9), order.reason)
-        for order in orders[orders["status"] == "DENIED"].itertuples()
+        for order in _with_status(portfolio, "DENIED")
     ]
+
+
+def _with_status(portfolio: Portfolio, status: str) -> Any:
+    return portfolio.orders[portfolio.orders["status"] == status].itertuples()

@@ -283,14 +283,14 @@ def stop_levels(position: Position, options: Options) -> tuple[float, float, flo
     """Rule 2: return the level of the nearer stop, its reason, and the take-profit's level; infinite where there is none."""
     sign = 1.0 if position.units > 0.0 else -1.0
     stop, reason, target = -sign * np.inf, NONE, sign * np.inf
-    if options.stop_loss > 0.0:
-        stop, reason = position.entry_price * (1.0 - sign * options.stop_loss), BY_STOP_LOSS
+    if options.stop_loss > 0.0:  # 100 + 100 * 0.1 is 110, 100 * (1 + 0.1) is a bit more
+        stop, reason = position.entry_price - sign * (position.entry_price * options.stop_loss), BY_STOP_LOSS
     if options.trailing_stop > 0.0:
-        level = position.best * (1.0 - sign * options.trailing_stop)
+        level = position.best - sign * (position.best * options.trailing_stop)
         if sign * level > sign * stop:
             stop, reason = level, BY_TRAILING_STOP
     if options.take_profit > 0.0:
-        target = position.entry_price * (1.0 + sign * options.take_profit)
+        target = position.entry_price + sign * (position.entry_price * options.take_profit)
     return stop, reason, target
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# A standard deviation below this fraction of the mean is rounding: the returns are all alike.
+# A deviation below this fraction of the mean return is rounding: the returns are all alike.
 _SAME = 1e-12
 
 
@@ -75,9 +75,12 @@ def sortino(facts: Facts) -> float | None:
     The downside deviation is the root of the mean over all bars of min(return, 0) squared (F. Sortino and L. Price,
     Performance Measurement in a Downside Risk Framework, 1994; as empyrical), not the deviation of the negative returns alone.
     """
-    if facts.periods_per_year is None or facts.ruined or facts.downside_squares <= 0.0:
+    if facts.periods_per_year is None or facts.ruined:
         return None
-    return _known(facts.mean_return / math.sqrt(facts.downside_squares / facts.bars) * math.sqrt(facts.periods_per_year))
+    downside = math.sqrt(facts.downside_squares / facts.bars)
+    if downside <= _SAME * abs(facts.mean_return):
+        return None
+    return _known(facts.mean_return / downside * math.sqrt(facts.periods_per_year))
 
 
 def calmar(facts: Facts) -> float | None:

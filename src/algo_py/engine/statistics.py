@@ -54,7 +54,7 @@ def _sums_of(returns: np.ndarray, shift: float, work: np.ndarray) -> tuple[float
         return total, squares, below
     q = _BLOCK // 4
     first, second, third, fourth = returns[:q], returns[q : 2 * q], returns[2 * q : 3 * q], returns[3 * q :]
-    totals, square_sums, below_sums = work[0], work[1], work[2]
+    totals, square_sums, below_sums = work[0, :q], work[1, :q], work[2, :q]
     for i in range(q):
         a, b, c, d = first[i], second[i], third[i], fourth[i]
         low_a, low_b = a if a < 0.0 else 0.0, b if b < 0.0 else 0.0
