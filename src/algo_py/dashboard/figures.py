@@ -6,9 +6,6 @@ value, so that no peak and no drawdown disappears.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
 
@@ -79,11 +76,8 @@ def price_figure(bars: pd.DataFrame, orders: pd.DataFrame, *, symbol: str, curre
     return _figure(traces, layout)
 
 
-def account_figure(
-    points: Sequence[tuple[datetime, Decimal, Decimal]], *, initial: float, currency: str, height: int = _HEIGHT
-) -> Figure:
-    """Draw a deployment's equity; `points` are (time, cash, equity), oldest first."""
-    equity = pd.Series([float(equity) for _, _, equity in points], index=[time for time, _, _ in points], dtype="float64")
+def account_figure(equity: pd.Series, *, initial: float, currency: str, height: int = _HEIGHT) -> Figure:
+    """Draw a deployment's equity, indexed by time."""
     layout = {
         "height": height,
         "shapes": [_level(initial)],

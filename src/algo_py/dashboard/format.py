@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 DASH = "–"
 
@@ -16,13 +16,17 @@ def number(value: float | Decimal | None, digits: int = 2) -> str:
     return DASH if value is None else f"{value:,.{digits}f}"
 
 
-def exact(value: float | Decimal | None) -> str:
-    """Return a quantity or a price with the digits that it has: `0.00125`, `104,250.1`."""
+def exact(value: Decimal | None) -> str:
+    """Return a quantity with the digits that it has: `0.00125`, `1,200`."""
     if value is None:
         return DASH
-    amount = Decimal(repr(value)) if isinstance(value, float) else value
-    text = f"{amount:,f}"
+    text = f"{value:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def price(value: Decimal | None) -> str:
+    """Return a price with eight digits, enough for any tick: `663.83175`, `104,250.12`."""
+    return DASH if value is None else exact(Context(prec=8).plus(value))
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:

@@ -10,19 +10,30 @@ export default function ({ data, parentElement }) {
   const isOther = log.dataset.source !== data.source;
   const follows = isOther || log.scrollHeight - log.scrollTop - log.clientHeight < NEARLY_AT_END_PX;
   log.dataset.source = data.source;
-
-  const shown = isOther ? [] : [...log.children].map((line) => line.textContent);
-  const wanted = data.lines.map(([text]) => text);
-  const gone = firstStillWanted(shown, wanted);
-  for (let place = 0; place < gone; place++) log.firstElementChild?.remove();
   if (isOther) log.replaceChildren();
-  data.lines.slice(isOther ? 0 : shown.length - gone).forEach(([text, level]) => {
-    const line = document.createElement("div");
-    line.textContent = text;
-    if (level === "warning" || level === "error" || level === "critical") line.className = level;
-    log.append(line);
-  });
+
+  const shown = [...log.children].map((line) => line.dataset.text);
+  const wanted = data.lines.map((line) => line.join(" "));
+  const gone = firstStillWanted(shown, wanted);
+  for (let place = 0; place < gone; place++) log.firstElementChild.remove();
+  data.lines.slice(shown.length - gone).forEach((line) => log.append(newLine(line)));
   if (follows) log.scrollTop = log.scrollHeight;
+}
+
+function newLine(line) {
+  const [time, event, text, level] = line;
+  const element = document.createElement("div");
+  element.dataset.text = line.join(" ");
+  if (level !== "info") element.className = level;
+  element.append(part("time", time), " ", part("event", event), " ", text);
+  return element;
+}
+
+function part(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.textContent = text;
+  return element;
 }
 
 // Return how many of the shown lines come before the wanted ones.

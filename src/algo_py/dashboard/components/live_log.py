@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
-from algo_py.deployment.logs import format_entry
-
 _HERE = Path(__file__).parent
+_SHOWN_APART = frozenset({"ts", "clock", "level", "event", "deployment_id", "run_id", "exception"})
 
 
 def live_log(label: str, entries: Sequence[dict[str, Any]], *, key: str, source: str, height: int = 340) -> None:
@@ -22,10 +21,19 @@ def live_log(label: str, entries: Sequence[dict[str, Any]], *, key: str, source:
         data={
             "label": label,
             "source": source,
-            "lines": [[format_entry(entry), str(entry.get("level", ""))] for entry in entries],
+            "lines": [_line(entry) for entry in entries],
             "height": height,
         },
     )
+
+
+def _line(entry: Mapping[str, Any]) -> list[str]:
+    """Return time of day, event, the event's own fields, and level; a replay's line begins with the time of its own clock."""
+    at, clock = str(entry.get("ts", "")), str(entry.get("clock", ""))
+    written = clock[:16].replace("T", " ") if clock else at[11:19]
+    fields = " ".join(f"{name}={value}" for name, value in entry.items() if name not in _SHOWN_APART)
+    text = "\n".join(part for part in (fields, str(entry.get("exception", ""))) if part)
+    return [written, str(entry.get("event", "")), text, str(entry.get("level", ""))]
 
 
 @cache

@@ -42,7 +42,7 @@ class ParameterField:
 
     @property
     def help(self) -> str:
-        return ". ".join(part for part in (self.description.rstrip("."), self.bounds) if part)
+        return f"{self.description.rstrip('.')} ({self.bounds})".strip() if self.bounds else self.description
 
 
 def fields_of(strategy_class: type[Strategy]) -> list[ParameterField]:

@@ -34,11 +34,11 @@ def show(context: Context) -> None:
     left, right = st.columns([1, 2.7], gap="medium")
     with left, st.container(border=True):
         form = backtest_form(context.clients)
-        wanted = form is not None and st.button("Run Backtest", type="primary", width="stretch", key="backtest.run")
-    with right:
-        if form is not None and wanted:
-            with shown_as_a_line():
+        place = st.container()  # beside the button that was pressed: there a person is looking
+        if form is not None and st.button("Run Backtest", type="primary", width="stretch", key="backtest.run"):
+            with place, shown_as_a_line():
                 _run(context.clients, form.config())
+    with right:
         ran: _Ran | None = st.session_state.get(_KEY)
         if ran is None:
             st.info("Choose a strategy and what to run it on, then press **Run Backtest**. The result appears here.")

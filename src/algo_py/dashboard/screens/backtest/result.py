@@ -49,22 +49,25 @@ def show_result(context: Context, result: BacktestResult, *, is_outdated: bool) 
 
 
 def _save(context: Context, result: BacktestResult) -> None:
+    saved: tuple[BacktestResult, str] | None = st.session_state.get(_SAVED)
+    name_of_it = saved[1] if saved is not None and saved[0] is result else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input(
             "Backtest name", key="backtest.name", placeholder="Leave empty to have it named", max_chars=80, width=320
-        )
-        if st.button("Save Backtest", key="backtest.save"):
+        ).strip()
+        is_there = name_of_it is not None and name in ("", name_of_it)
+        if st.button("Save Backtest", key="backtest.save", disabled=is_there):
             with shown_as_a_line():
-                _save_as(context.clients, result, name.strip() or None)
-    saved = st.session_state.get(_SAVED)
-    if saved is not None and saved[0] is result:
-        st.success(f"Saved as **{plain(saved[1])}**.")
-        context.link(DEPLOYMENT, "Deploy it")
+                _save_as(context.clients, result, name or None)
+        if name_of_it is not None:
+            st.markdown(f"Saved as **{plain(name_of_it)}**")
+            context.link(DEPLOYMENT, "Deploy it")
 
 
 def _save_as(clients: Clients, result: BacktestResult, name: str | None) -> None:
     snapshot = clients.backtests.save(result, name)
     st.session_state[_SAVED] = (result, snapshot.name)
+    st.rerun()
 
 
 def _trades(result: BacktestResult, currency: str) -> None:

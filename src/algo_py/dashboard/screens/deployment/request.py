@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from algo_py.dashboard.clients import Clients
-from algo_py.dashboard.components.errors import show, shown_as_a_line
+from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.parameter_form import fill_parameters, parameter_form
 from algo_py.dashboard.format import fraction_of, moment, percentage_of, plain
 from algo_py.dashboard.screens.backtest.form import SIZE_TYPES
@@ -18,7 +19,6 @@ from algo_py.dashboard.screens.deployment.schedule import schedule_form
 from algo_py.deployment import DeploymentRequest
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.schedule import Schedule
-from algo_py.errors import AlgoPyError
 from algo_py.market import get_market
 from algo_py.oms import oms_names
 from algo_py.orders.model import from_float
@@ -45,22 +45,20 @@ def request_form(clients: Clients, loaded: state.Loaded) -> None:
         what, when, where = st.columns([1.3, 1, 1], gap="medium")
         with what:
             overrides = _what(loaded)
-        try:
-            with when:
-                schedule = schedule_form(get_market(loaded.snapshot.config.market), key=loaded.key("schedule"))
-                clock = _clock(loaded)
-            with where:
-                request = _request(loaded, overrides, schedule, clock)
-            config, _ = clients.deployments.configure(request)
-        except AlgoPyError as error:
-            show(error)
-            st.button("Deploy Strategy", type="primary", disabled=True, key="deployment.deploy")
-            return
+        with when:
+            schedule = schedule_form(get_market(loaded.snapshot.config.market), key=loaded.key("schedule"))
+            clock = _clock(loaded)
+        with where:
+            request_of = _rest(loaded, overrides, schedule, clock)
         left, right = st.columns([1, 4], vertical_alignment="center")
-        wanted = left.button("Deploy Strategy", type="primary", width="stretch", key="deployment.deploy")
-        right.markdown(f"**Next runs** {plain(_next_runs(config, clients.clock.now()))}")
-        if wanted:
-            with shown_as_a_line():
+        request = config = None
+        with right, shown_as_a_line():
+            request = request_of()
+            config, _ = clients.deployments.configure(request)
+            st.markdown(f"**Next runs** {plain(_next_runs(config, clients.clock.now()))}")
+        wanted = left.button("Deploy Strategy", type="primary", width="stretch", disabled=config is None, key="deployment.deploy")
+        if wanted and config is not None and request is not None:
+            with right, shown_as_a_line():
                 _deploy(clients, request)
 
 
@@ -138,8 +136,10 @@ def _clock(loaded: state.Loaded) -> ClockChoice:
     return Replay(bars_per_s=None if at_once else speed)
 
 
-def _request(loaded: state.Loaded, overrides: _Overrides, schedule: Schedule, clock: ClockChoice) -> DeploymentRequest:
-    """Show the window, the OMS, the limit and the name, and return the whole request."""
+def _rest(
+    loaded: state.Loaded, overrides: _Overrides, schedule: Callable[[], Schedule], clock: ClockChoice
+) -> Callable[[], DeploymentRequest]:
+    """Show the window, the OMS, the limit and the name, and return what builds the whole request."""
     config = loaded.snapshot.config
     is_replay = isinstance(clock, Replay)
     left, right = st.columns(2)
@@ -167,9 +167,9 @@ def _request(loaded: state.Loaded, overrides: _Overrides, schedule: Schedule, cl
     name = st.text_input(
         "Deployment name", key=loaded.key("name"), placeholder="as the backtest", max_chars=100, persist_state="session"
     )
-    return DeploymentRequest(
+    return lambda: DeploymentRequest(
         backtest=loaded.snapshot.id,
-        schedule=schedule,
+        schedule=schedule(),
         oms=oms,
         clock=clock,
         name=name.strip() or None,

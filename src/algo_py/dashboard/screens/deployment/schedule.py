@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import time
+from functools import partial
 from typing import Final
 from zoneinfo import available_timezones
 
@@ -19,8 +21,8 @@ FIXED_INTERVAL, SPECIFIC_TIME, BAR_CLOSE = "Fixed interval", "Specific time", "O
 _UNITS_S: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
 
-def schedule_form(market: Market, *, key: str) -> Schedule:
-    """Show the scheduler and return it; InvalidInput where it cannot be used."""
+def schedule_form(market: Market, *, key: str) -> Callable[[], Schedule]:
+    """Show the scheduler and return what builds it; that raises InvalidInput where the scheduler cannot be used."""
     kind = st.segmented_control(
         "Scheduler",
         [FIXED_INTERVAL, SPECIFIC_TIME, BAR_CLOSE],
@@ -29,24 +31,30 @@ def schedule_form(market: Market, *, key: str) -> Schedule:
         key=f"{key}.kind",
         persist_state="session",
     )
+    if kind == FIXED_INTERVAL:
+        build = _interval(key)
+    elif kind == SPECIFIC_TIME:
+        build = _specific_time(market, key)
+    else:
+        build = _bar_close(key)
+    return partial(_built, build)
+
+
+def _built(build: Callable[[], Schedule]) -> Schedule:
     try:
-        if kind == FIXED_INTERVAL:
-            return _interval(key)
-        if kind == SPECIFIC_TIME:
-            return _specific_time(market, key)
-        return _bar_close(key)
+        return build()
     except ValidationError as error:
         raise InvalidInput(first_problem(error)) from None
 
 
-def _interval(key: str) -> EveryInterval:
+def _interval(key: str) -> Callable[[], Schedule]:
     left, right = st.columns(2)
     count = left.number_input("Every", value=60, step=1, key=f"{key}.every", persist_state="session")
     unit = right.selectbox("Unit", list(_UNITS_S), index=1, key=f"{key}.unit", persist_state="session")
-    return EveryInterval(every_s=count * _UNITS_S[unit])
+    return partial(EveryInterval, every_s=count * _UNITS_S[unit])
 
 
-def _specific_time(market: Market, key: str) -> AtTime:
+def _specific_time(market: Market, key: str) -> Callable[[], Schedule]:
     left, right = st.columns(2)
     at = left.time_input("Time of day", value=time(9, 30), step=60, key=f"{key}.at", persist_state="session")
     zones = [market.time_zone.key, *sorted(available_timezones() - {market.time_zone.key})]
@@ -61,11 +69,11 @@ def _specific_time(market: Market, key: str) -> AtTime:
         help="Days on which the market is closed are left out",
         persist_state="session",
     )
-    return AtTime(at=at, tz=zone, days=tuple(days or ()))
+    return partial(AtTime, at=at, tz=zone, days=tuple(days or ()))
 
 
-def _bar_close(key: str) -> OnBarClose:
+def _bar_close(key: str) -> Callable[[], Schedule]:
     delay_s = st.number_input(
         "Delay, seconds", value=0, step=1, key=f"{key}.delay", help="How long to wait after the close", persist_state="session"
     )
-    return OnBarClose(delay_s=delay_s)
+    return partial(OnBarClose, delay_s=delay_s)

@@ -1,0 +1,97 @@
+"""What a person does on the pages, by what they see: names of fields, buttons, rows. Every wait has a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from algo_py.clock import SystemClock, monotonic_s
+
+
+class Person:
+    """A person in front of a browser."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._url = url
+
+    def opens(self, path: str) -> None:
+        """Go to a page by its address and wait for its title, or for what it has to complain of."""
+        self.page.goto(f"{self._url}/{path}")
+        expect(self.page.get_by_role("heading", level=1).or_(self.page.get_by_role("alert")).first).to_be_visible()
+        self.waits_for_quiet()
+
+    def waits_for_quiet(self) -> None:
+        """Wait until the page shows the answer to the last click."""
+        expect(self.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+
+    def types(self, label: str, value: object) -> None:
+        """Fill a field and leave it."""
+        field = self.page.get_by_label(label, exact=True)
+        field.fill(str(value))
+        field.press("Enter")
+        self.waits_for_quiet()
+
+    def types_date(self, label: str, date: str) -> None:
+        """Fill the parts of a date field; `date` is written 2025-01-31."""
+        for part, value in zip(("year", "month", "day"), date.split("-"), strict=True):
+            place = self.page.get_by_role("spinbutton", name=f"{part}, {label}", exact=False)
+            place.click()
+            place.press_sequentially(value)
+        self.page.keyboard.press("Tab")
+        self.waits_for_quiet()
+
+    def chooses(self, label: str, option: str) -> None:
+        """Choose one of several buttons that stand side by side."""
+        self.page.get_by_role("radiogroup", name=label).get_by_role("radio", name=option, exact=True).click()
+        self.waits_for_quiet()
+
+    def selects(self, label: str, option: str) -> None:
+        """Choose an option of a list."""
+        self.page.get_by_role("combobox", name=label, exact=True).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+        self.waits_for_quiet()
+
+    def adds(self, label: str, option: str) -> None:
+        """Add an option to a field that takes several."""
+        field = self.page.get_by_role("combobox", name=label)
+        field.fill(option)
+        self.page.get_by_role("option", name=option, exact=True).click()
+        field.press("Escape")
+        self.waits_for_quiet()
+
+    def presses(self, button: str) -> None:
+        """Press a button."""
+        self.button(button).click()
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def sees(self, label: str, value: str) -> None:
+        """Fail unless this stands in a field."""
+        expect(self.page.get_by_label(label, exact=True)).to_have_value(value)
+
+    def alerts(self) -> list[str]:
+        """Return the errors and warnings on the page, each as one text."""
+        return [" ".join(text.split()) for text in self.page.get_by_role("alert").all_inner_texts()]
+
+    def row(self, table: str, name: str) -> dict[str, str]:
+        """Return a table's row by its headings, of each field the first line; the row is the one that contains `name`."""
+        found = self.page.get_by_role("table", name=table)
+        row = found.get_by_role("row").filter(has_text=name).first
+        expect(row).to_be_visible()
+        headings = [text.strip() for text in found.get_by_role("columnheader").all_inner_texts()]
+        cells = row.locator("td").all_inner_texts()
+        lines = [text.strip().split("\n")[0] for text in cells][-len(headings) :]
+        return dict(zip(headings, lines, strict=True))
+
+
+def eventually(reached: Callable[[], object], what: str, *, timeout_s: float = 60.0) -> None:
+    """Wait until `reached` is true, or fail and say what was waited for."""
+    deadline_s = monotonic_s() + timeout_s
+    while not reached():
+        if monotonic_s() > deadline_s:
+            pytest.fail(f"within {timeout_s:g} s it did not happen that {what}")
+        SystemClock().sleep(0.1)
