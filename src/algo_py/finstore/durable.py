@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,31 +20,82 @@ _LOCK_POLL_S = 0.005
 def write_durably(file: Path, content: bytes) -> None:
     """Write `file` so that a reader, a crash or a power cut sees the old content or the new one, never a mixture.
 
-    The folder must exist. Raises OSError, and then leaves the old file as it was.
+    Folders are made as needed. Raises OSError, and then leaves the old file as it was.
     """
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}")
+    write_all_durably({file: content})
+
+
+def write_all_durably(contents: Mapping[Path, bytes]) -> None:
+    """Write several files in this order, each like `write_durably`; together they cost the disk little more than one.
+
+    They do not appear at once: after a crash some may be new and some old.
+    """
+    unsynced = {file.parent: None for file in contents}
+    for folder in list(unsynced):
+        unsynced.update(dict.fromkeys(_made(folder)))
+    written: list[_Temporary] = []
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(file.parent)
+        for file, content in contents.items():
+            written.append(_Temporary(file))
+            written[-1].write(content)
+        for temporary in written:
+            temporary.sync()
+        for temporary in written:
+            temporary.put_in_place()
+    finally:
+        for temporary in written:
+            temporary.discard()
+    for folder in unsynced:
+        sync_folder(folder)
+
+
+class _Temporary:
+    """A file that is being written beside the one that it will replace."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._path: Path | None = file.with_name(f".{file.name}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}")
+        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def write(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def sync(self) -> None:
+        os.fsync(self._descriptor)
+
+    def put_in_place(self) -> None:
+        if self._path is not None:
+            self._path.replace(self._file)
+            self._path = None
+
+    def discard(self) -> None:
+        """Close it, and delete it unless it is in place."""
+        os.close(self._descriptor)
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def write_hint(file: Path, content: str) -> None:
+    """Write a file that may be lost in a power cut, and is never seen half written by another process."""
+    temporary = file.with_name(f".{file.name}{_TEMPORARY_SUFFIX}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(file)
 
 
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; every new name in them is on the disk when this returns."""
+    for changed in _made(folder):
+        sync_folder(changed)
+
+
+def _made(folder: Path) -> list[Path]:
+    """Create a folder and its parents; return the folders that have a new name in them."""
     missing = [candidate for candidate in (folder, *folder.parents) if not candidate.is_dir()]
     for candidate in reversed(missing):
         candidate.mkdir(exist_ok=True)
-        sync_folder(candidate.parent)
+    return [candidate.parent for candidate in reversed(missing)]
 
 
 def sync_folder(folder: Path) -> None:

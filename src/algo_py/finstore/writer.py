@@ -5,12 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from algo_py.errors import Damaged
 from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error
-from algo_py.finstore.durable import explained, locked, make_folder, remove_leftovers, write_durably
+from algo_py.finstore.durable import (
+    explained,
+    locked,
+    make_folder,
+    remove_leftovers,
+    write_all_durably,
+    write_durably,
+    write_hint,
+)
 from algo_py.finstore.files import encode_bars, encode_delta, read_bars
 from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout, number_of, numbered
@@ -25,6 +34,7 @@ LOCK_TIMEOUT_S = 30.0
 # than a delta should hold, fewer are enough.
 _BULK_ROWS, _BULK_ROWS_IN_A_CROWD = 500, 32
 _DELTA_ROWS_MAX = 20_000
+_FILES_AT_ONCE = 32
 # So many deltas become one merged file; so many merged files start the folding of all that is pending into symbols' files.
 _DELTAS_MAX = 16
 _MERGED_MAX = 8
@@ -57,13 +67,12 @@ class Writer:
                 )
             is_crowd = sum(len(block) for block in fresh.values()) > _DELTA_ROWS_MAX
             bulk_rows = _BULK_ROWS_IN_A_CROWD if is_crowd else _BULK_ROWS
-            for symbol, block in fresh.items():
-                if len(block) >= bulk_rows:
-                    # What is pending goes along: a reader that looked before it was appended must not meet later bars alone.
-                    self._store(symbol, union([pending.of(symbol), block]))
+            # What is pending goes along: a reader that looked before it was appended must not meet later bars alone.
+            self._store(
+                {symbol: union([pending.of(symbol), block]) for symbol, block in fresh.items() if len(block) >= bulk_rows}
+            )
             small = {symbol: block for symbol, block in fresh.items() if 0 < len(block) < bulk_rows}
             if small:
-                make_folder(self._layout.deltas)
                 write_durably(self._layout.deltas / self._next_name(pending), encode_delta(small))
                 self._maintain()
         return counts
@@ -112,18 +121,28 @@ class Writer:
         is_new[rows_new] = False
         return block.rows(is_new), int(same.sum()), int(len(known) - same.sum())
 
-    def _store(self, symbol: str, block: Block) -> None:
-        """Put bars into the symbol's own files, earliest file first; those that are there already are not written again."""
+    def _store(self, blocks: Mapping[str, Block]) -> None:
+        """Put bars into their symbols' own files, some symbols at a time."""
+        symbols = list(blocks)
+        for first in range(0, len(symbols), _FILES_AT_ONCE):
+            contents: dict[Path, bytes] = {}
+            for symbol in symbols[first : first + _FILES_AT_ONCE]:
+                contents.update(self._contents(symbol, blocks[symbol]))
+            write_all_durably(contents)
+
+    def _contents(self, symbol: str, block: Block) -> dict[Path, bytes]:
+        """Return what the symbol's own files are to be, earliest first; those that have these bars already are left out."""
+        contents: dict[Path, bytes] = {}
         for file, part in self._layout.split(symbol, block):
             try:
                 stored = read_bars(file, self._partition.cache)
             except FileNotFoundError:
                 stored = Block.empty()
-                make_folder(file.parent)
             remove_leftovers(file.parent)
             together = union([stored, part])
             if len(together) > len(stored):
-                write_durably(file, encode_bars(together))
+                contents[file] = encode_bars(together)
+        return contents
 
     def _maintain(self) -> None:
         self._merge(at_least=_DELTAS_MAX)
@@ -157,22 +176,26 @@ class Writer:
         symbols = sorted(set().union(*(file.blocks for file in merged)))
         share = max(_FOLD_MIN, -(-len(symbols) // _FOLD_SHARE))
         todo = [symbol for symbol in symbols if symbol > after]
+        contents: dict[Path, bytes] = {}
+        waiting: dict[str, Block] = {}
         for symbol in todo[:share]:
             block = gathered(merged, symbol)
             try:
-                self._store(symbol, block)
+                contents.update(self._contents(symbol, block))
             except Damaged:
                 # Reading that symbol says so, and so does a check. Its bars wait, and the other symbols' do not wait for it.
-                self._write_merged({symbol: block}, self._next_name(self._partition.pending()))
+                waiting[symbol] = block
+        write_all_durably(contents)
+        if waiting:
+            self._write_merged(waiting, self._next_name(pending))
         if len(todo) > share:
-            write_durably(self._layout.fold_progress, f"{through}\n{todo[share - 1]}".encode())
+            write_hint(self._layout.fold_progress, f"{through}\n{todo[share - 1]}")
             return
         self._layout.fold_progress.unlink(missing_ok=True)
         for done in merged:
             done.file.unlink(missing_ok=True)
 
     def _write_merged(self, blocks: Mapping[str, Block], name: str) -> None:
-        make_folder(self._layout.merged)
         remove_leftovers(self._layout.merged)
         write_durably(self._layout.merged / name, encode_delta(blocks))
 
