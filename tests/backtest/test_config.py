@@ -44,6 +44,39 @@ def test_the_engine_gets_the_markets_rules() -> None:
     assert (engine.periods_per_year, engine.size, engine.fees, engine.size_type) == (8760.0, 500.0, 0.001, "value")
 
 
+def test_the_engine_gets_every_option_that_it_has() -> None:
+    from algo_py.engine import PortfolioConfig
+
+    own = {"instruments", "periods_per_year"}  # the market's
+    assert PortfolioConfig.model_fields.keys() - BacktestConfig.model_fields.keys() == own
+    values = {
+        **{"maker_fees": 0.0002, "fixed_fees": 1.5, "execution": "close", "cash_sharing": False, "allow_partial": False},
+        **{"direction": "both", "stop_loss": 0.05, "take_profit": 0.2, "trailing_stop": 0.1, "max_hold_bars": 12},
+        **{"borrow_rate_annual": 0.08, "size": 3.0, "size_type": "amount", "fees": 0.002, "slippage": 0.0, "initial_cash": 5.0},
+    }
+    given = config(**values)
+    engine = given.portfolio_config()
+    assert {name: getattr(engine, name) for name in values} == values
+    assert engine.cost_schedule is None
+    assert BacktestConfig.model_validate_json(given.model_dump_json()) == given
+
+
+def test_defaults_are_the_engines() -> None:
+    from algo_py.engine import PortfolioConfig
+
+    found, engine = config(), PortfolioConfig()
+    different = {name for name in engine.__class__.model_fields if name in BacktestConfig.model_fields} - {"fees", "slippage"}
+    assert {name: getattr(found, name) for name in different} == {name: getattr(engine, name) for name in different}
+
+
+def test_a_cost_schedule_takes_the_place_of_the_markets_fees() -> None:
+    nse = {"market": "indian_equity", "timeframe": "1d", "symbols": ["RELIANCE"], "cost_schedule": "nse_delivery"}
+    given = config(**nse, fixed_fees=20)
+    assert (given.fees, given.slippage, given.fixed_fees) == (0.0, 0.0005, 20.0)
+    assert given.portfolio_config().cost_schedule == "nse_delivery"
+    assert BacktestConfig.model_validate_json(given.model_dump_json()) == given
+
+
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         config().initial_cash = 5.0  # type: ignore[misc]
@@ -73,6 +106,32 @@ def test_it_cannot_be_changed() -> None:
         ({"timeframe": "7h"}, InvalidInput, "there is no timeframe '7h'"),
         ({"fee": 0.1}, InvalidInput, "there is no parameter 'fee'"),
         ({"strategy": None}, InvalidInput, "strategy is missing"),
+        ({"stop_loss": 0}, InvalidInput, "stop_loss must be greater than 0 (was 0.0)"),
+        ({"stop_loss": 5}, InvalidInput, "stop_loss must be less than 1 (was 5.0)"),
+        ({"trailing_stop": 1}, InvalidInput, "trailing_stop must be less than 1 (was 1.0)"),
+        ({"take_profit": -0.1}, InvalidInput, "take_profit must be greater than 0 (was -0.1)"),
+        (
+            {"take_profit": 2, "direction": "both"},
+            InvalidInput,
+            "take_profit must be below 1 where shorts are allowed (was 2.0).",
+        ),
+        ({"max_hold_bars": 0}, InvalidInput, "max_hold_bars must be greater than or equal to 1 (was 0)"),
+        ({"max_hold_bars": 1.5}, InvalidInput, "max_hold_bars must be a valid integer"),
+        ({"borrow_rate_annual": -1}, InvalidInput, "borrow_rate_annual must be greater than or equal to 0 (was -1.0)"),
+        ({"maker_fees": 1}, InvalidInput, "maker_fees must be less than 1 (was 1.0)"),
+        ({"fixed_fees": -1}, InvalidInput, "fixed_fees must be greater than or equal to 0 (was -1.0)"),
+        ({"cost_schedule": "free"}, InvalidInput, "cost_schedule must be 'nse_delivery' (was 'free')"),
+        (
+            {"cost_schedule": "nse_delivery"},
+            InvalidInput,
+            "cost_schedule nse_delivery is for indian_equity (market was crypto_binance). Give fees instead.",
+        ),
+        (
+            {"market": "indian_equity", "symbols": ["ITC"], "cost_schedule": "nse_delivery", "fees": 0.001},
+            InvalidInput,
+            "fees must be 0 with cost_schedule nse_delivery (was 0.001). Leave it out.",
+        ),
+        ({"execution": "open"}, InvalidInput, "execution must be 'next_open' or 'close' (was 'open')"),
         ({"direction": "up"}, InvalidInput, "direction must be 'long', 'short' or 'both' (was 'up')"),
     ],
 )

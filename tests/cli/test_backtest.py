@@ -55,7 +55,9 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
 
     options = (
         *("--start", "2024-11-01", "--end", "2025-11-01T00:00+00:00", "--size", "500", "--size-type", "value", "--fees", "0.002"),
-        *("--fixed-fees", "1", "--slippage", "0.003", "--execution", "close", "--direction", "long", "--no-cash-sharing"),
+        *("--fixed-fees", "1", "--slippage", "0.003", "--execution", "close", "--direction", "both", "--no-cash-sharing"),
+        *("--stop-loss", "0.05", "--take-profit", "0.2", "--trailing-stop", "0.1", "--max-hold-bars", "12"),
+        *("--maker-fees", "0.0002", "--borrow-rate-annual", "0.08"),
         *("--no-allow-partial", "--symbols", "ETH/USDT, BTC/USDT", "--save", "all"),
     )
     assert invoke(*RUN, *options).code == 0
@@ -71,14 +73,51 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
         "initial_cash": 10_000.0,
         "size": 500.0,
         "size_type": "value",
+        "cost_schedule": None,
         "fees": 0.002,
+        "maker_fees": 0.0002,
         "fixed_fees": 1.0,
         "slippage": 0.003,
         "execution": "close",
         "cash_sharing": False,
         "allow_partial": False,
-        "direction": "long",
+        "direction": "both",
+        "stop_loss": 0.05,
+        "take_profit": 0.2,
+        "trailing_stop": 0.1,
+        "max_hold_bars": 12,
+        "borrow_rate_annual": 0.08,
     }
+    shown = invoke("backtest", "show", "all").out
+    for line in (
+        "cash      10,000.00 USDT, an equal part for each symbol",
+        "size      500.00 USDT an entry, denied where cash is short",
+        "orders    long and short, filled at the close that decided them",
+        "costs     fees 0.20 %, maker fees 0.02 %, 1.00 USDT a fill, slippage 0.30 %, borrowing 8.00 % a year",
+        "exits     stop-loss 5.00 %, take-profit 20.00 %, trailing stop 10.00 %, after 12 bars at the latest",
+    ):
+        assert line in shown
+
+
+def test_indian_equity_pays_the_charges_of_its_day(invoke: Invoke, workspace: Path) -> None:
+    nse = (
+        "backtest",
+        "run",
+        "ema-cross",
+        "--market",
+        "indian_equity",
+        "--timeframe",
+        "1d",
+        "--symbols",
+        "TCS",
+        "--cash",
+        "1000000",
+    )
+    scheduled = invoke(*nse, "--costs", "nse_delivery", "--fixed-fees", "20", "--save", "charges", "--json").json()
+    usual = invoke(*nse, "--json").json()
+    assert 0 < scheduled["metrics"]["fees_paid"] < usual["metrics"]["fees_paid"]
+    shown = invoke("backtest", "show", "charges").out
+    assert "statutory charges of NSE delivery by date (nse_delivery), 20.00 INR a fill, slippage 0.05 %" in shown
 
 
 @pytest.mark.parametrize(
@@ -104,6 +143,14 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
         ((*RUN, "--param", "fast=3", "--param", "fast=4"), 2, "--param names 'fast' twice"),
         ((*RUN, "--timeframe", "7h"), 2, "there is no timeframe '7h'."),
         ((*RUN, "--market", "moon"), 4, "there is no market 'moon'."),
+        ((*RUN, "--stop-loss", "5"), 2, "stop_loss must be less than 1 (was 5.0)"),
+        ((*RUN, "--max-hold-bars", "0"), 2, "max_hold_bars must be greater than or equal to 1 (was 0)"),
+        ((*RUN, "--costs", "nse_delivery"), 2, "cost_schedule nse_delivery is for indian_equity (market was crypto_binance)."),
+        (
+            (*RUN, "--direction", "short"),
+            2,
+            "direction must be 'long' or 'both' for signals without short_entries (was 'short').",
+        ),
         ((*RUN, "--lots", "3"), 2, "No such option: --lots"),
         (("backtest", "run", "ema-cros", *RUN[3:]), 4, "there is no strategy 'ema-cros'. Did you mean 'ema-cross'?"),
         (("backtest", "run", "ema-cross"), 2, "Missing option '--market'. See algo-py backtest run --help"),

@@ -62,6 +62,45 @@ def test_what_cannot_be_is_refused_by_name_and_leaves_nothing(
     assert not workspace.deployments.exists() or list(workspace.deployments.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"stop_loss": 0.05}, "stop_loss 0.05"),
+        ({"take_profit": 0.1}, "take_profit 0.1"),
+        ({"trailing_stop": 0.2}, "trailing_stop 0.2"),
+        ({"direction": "both"}, "direction both"),
+        ({"direction": "short", "strategy": "bollinger-reversion", "params": {}}, "direction short"),
+        ({"execution": "close"}, "execution close"),
+        ({"execution": "close", "stop_loss": 0.05}, "stop_loss 0.05, execution close"),
+    ],
+)
+def test_a_backtest_that_the_worker_cannot_repeat_is_refused(
+    workspace: Workspace, manager: DeploymentManager, save: Save, options: dict[str, Any], named: str
+) -> None:
+    save(**options)
+    for clock in (FULL_SPEED, LiveClock()):
+        with pytest.raises(Refused) as refusal:
+            manager.deploy(request(clock=clock))
+        assert str(refusal.value) == (
+            f"backtest 'saved' has {named}, which a deployment does not carry out yet. "
+            "Deploy a backtest that was run long only, with fills at the next open and without stops."
+        )
+    assert manager.list() == []
+    assert not workspace.deployments.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_hold_bars": 5}, {"fixed_fees": 1.0}, {"maker_fees": 0.0}, {"borrow_rate_annual": 0.1}, {"cash_sharing": False}],
+)
+def test_what_the_worker_does_as_the_backtest_did_is_not_refused(
+    manager: DeploymentManager, save: Save, options: dict[str, Any]
+) -> None:
+    snapshot = save(**options)
+    config, _ = manager.configure(request())
+    assert config.backtest == snapshot.config
+
+
 def test_a_name_in_use_is_refused_and_leaves_nothing(workspace: Workspace, manager: DeploymentManager, save: Save) -> None:
     save()
     manager.deploy(request(name="mine"))

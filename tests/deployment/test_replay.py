@@ -67,8 +67,20 @@ def assert_equal(manager: DeploymentManager, deployment: Deployment, snapshot: S
             "initial_cash": 1_000_000.0,
             "params": {"fast": 3, "slow": 8},
         },
+        {"max_hold_bars": 7, "params": {"fast": 2, "slow": 5}, "end": parse_time("2025-01-08")},
+        {
+            "market": "indian_equity",
+            "timeframe": "1d",
+            "symbols": ("RELIANCE", "TCS", "INFY"),
+            "start": parse_time("2024-10-01"),
+            "end": parse_time("2025-04-01"),
+            "initial_cash": 1_000_000.0,
+            "params": {"fast": 3, "slow": 8},
+            "cost_schedule": "nse_delivery",
+            "fixed_fees": 20.0,
+        },
     ],
-    ids=["two symbols", "split cash", "all-in on three", "not enough cash", "NSE daily"],
+    ids=["two symbols", "split cash", "all-in on three", "not enough cash", "NSE daily", "longest hold", "NSE charges"],
 )
 def test_a_replay_gives_exactly_the_orders_of_its_backtest(
     manager: DeploymentManager, save: Save, changes: dict[str, object]

@@ -21,7 +21,7 @@ from pydantic import (
 
 from algo_py.clock import as_utc, format_time, parse_time
 from algo_py.engine import PortfolioConfig
-from algo_py.engine.config import Direction, Execution, SizeType
+from algo_py.engine.config import CostSchedule, Direction, Execution, SizeType
 from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
 from algo_py.settings import first_problem
@@ -29,6 +29,9 @@ from algo_py.settings import first_problem
 # A period that nobody bounded; `run_backtest` narrows it to the bars that there are.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+# A schedule of charges is the law of one market.
+_MARKET_OF_SCHEDULE: Final[Mapping[CostSchedule, str]] = {"nse_delivery": "indian_equity"}
 
 
 def _moment(value: Any) -> Any:
@@ -43,9 +46,10 @@ Moment = Annotated[datetime, BeforeValidator(_moment)]
 class BacktestConfig(BaseModel):
     """Everything that a backtest depends on, but for the strategy's code and the bars. Fractions: 0.01 is 1 %.
 
-    The period is [start, end), UTC. `fees` and `slippage` that are not given are those of the market; a period that is not given
-    (None is the same) is all of time, and becomes the first and the last stored bar in the config of a result. It survives JSON
-    unchanged. A value that cannot be used, or an unknown name, raises InvalidInput; an unknown market NotFound.
+    The period is [start, end), UTC. `fees` and `slippage` that are not given are those of the market; with a cost schedule, which
+    takes the place of fees, `fees` are 0. A period that is not given (None is the same) is all of time, and becomes the first and
+    the last stored bar in the config of a result. It survives JSON unchanged. A value that cannot be used, or an unknown name,
+    raises InvalidInput; an unknown market NotFound. Bounds are the engine's: see PortfolioConfig.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,10 +66,16 @@ class BacktestConfig(BaseModel):
     initial_cash: float = Field(10_000.0, description="Cash at the start, quote currency")
     size: float = Field(1.0, description="Size of an entry: fraction of equity, quote currency or units, by size type")
     size_type: SizeType = Field("percent", description="percent: fraction of equity; value: quote currency; amount: units")
-    fees: float = Field(
-        default_factory=lambda valid: _of_market(valid, "fees"), description="Fee of a fill, fraction of its notional"
+    cost_schedule: CostSchedule | None = Field(
+        None, description="nse_delivery: the statutory charges of NSE delivery trades by date, in place of fees"
     )
-    fixed_fees: float = Field(0.0, description="Fee of a fill on top, quote currency")
+    fees: float = Field(default_factory=lambda valid: _usual_fees(valid), description="Fee of a fill, fraction of its notional")
+    maker_fees: float | None = Field(
+        None, description="Fee of a fill that rested in the book (take-profits), fraction; empty: as fees"
+    )
+    fixed_fees: float = Field(
+        0.0, description="Fee of a fill on top, quote currency; with a cost schedule: the broker's own, before tax"
+    )
     slippage: float = Field(
         default_factory=lambda valid: _of_market(valid, "slippage"), description="How much worse a fill is than the bar's price"
     )
@@ -73,6 +83,11 @@ class BacktestConfig(BaseModel):
     cash_sharing: bool = Field(True, description="One pool of cash for all symbols; else equal parts, each symbol alone")
     allow_partial: bool = Field(True, description="Shrink an entry that lacks cash; else deny it")
     direction: Direction = Field("long", description="Which signals are followed")
+    stop_loss: float | None = Field(None, description="Loss at which a position is closed, fraction of its entry price")
+    take_profit: float | None = Field(None, description="Gain at which a position is closed, fraction of its entry price")
+    trailing_stop: float | None = Field(None, description="Retreat from the best price at which a position is closed, fraction")
+    max_hold_bars: int | None = Field(None, description="Bars after which an exit is decided")
+    borrow_rate_annual: float = Field(0.0, description="Yearly cost of a short position, fraction of its value")
 
     def portfolio_config(self) -> PortfolioConfig:
         """Return what the engine needs of it, with the market's order rules and its bars a year."""
@@ -125,8 +140,17 @@ class BacktestConfig(BaseModel):
     def _check_together(self) -> Self:
         if self.start >= self.end:
             raise InvalidInput(f"end must be after start {format_time(self.start)} (was {format_time(self.end)})")
+        if self.cost_schedule is not None and self.market != _MARKET_OF_SCHEDULE[self.cost_schedule]:
+            raise InvalidInput(
+                f"cost_schedule {self.cost_schedule} is for {_MARKET_OF_SCHEDULE[self.cost_schedule]} (market was {self.market})",
+                remedy="Give fees instead.",
+            )
         self._money()
         return self
+
+
+def _usual_fees(valid: Mapping[str, Any]) -> float:
+    return 0.0 if valid.get("cost_schedule") is not None else _of_market(valid, "fees")
 
 
 def _of_market(valid: Mapping[str, Any], name: str) -> float:

@@ -44,20 +44,66 @@ def run(
     timeframe: Annotated[str, typer.Option(help="How long a bar lasts, such as 1h.")],
     symbols: Annotated[str, typer.Option(metavar="A,B", help="The universe, separated by commas.")],
     start: Annotated[
-        str | None, typer.Option(help="First open time; else the first stored bar. UTC unless an offset stands there.")
+        str | None,
+        typer.Option(metavar="TIME", help="First open time; else the first stored bar. UTC unless an offset stands there."),
     ] = None,
-    end: Annotated[str | None, typer.Option(help="End of the period, exclusive; else the last stored bar's close.")] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End of the period, exclusive; else the last stored bar's close.")
+    ] = None,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated.")
     ] = None,
-    cash: Annotated[float | None, typer.Option(help="Cash at the start, quote currency; else 10000.")] = None,
-    size: Annotated[float | None, typer.Option(help="Size of an entry, by size type; else 1.0.")] = None,
-    size_type: Annotated[str | None, typer.Option(help="percent (fraction of equity; the default), value or amount.")] = None,
-    fees: Annotated[float | None, typer.Option(help="Fraction of a fill's notional; else the market's.")] = None,
-    fixed_fees: Annotated[float | None, typer.Option(help="Quote currency per fill, on top; else 0.")] = None,
-    slippage: Annotated[float | None, typer.Option(help="Fraction by which a fill is worse; else the market's.")] = None,
-    execution: Annotated[str | None, typer.Option(help="next_open (the default) or close.")] = None,
-    direction: Annotated[str | None, typer.Option(help="long (the default), short or both.")] = None,
+    cash: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000.")] = None,
+    size: Annotated[float | None, typer.Option(metavar="NUMBER", help="Size of an entry, by size type; else 1.0.")] = None,
+    size_type: Annotated[
+        str | None,
+        typer.Option(
+            metavar="percent|value|amount", help="Fraction of equity (the default, 1.0 is all-in), quote currency, or units."
+        ),
+    ] = None,
+    fees: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Fee of a fill, fraction of its notional; else the market's.")
+    ] = None,
+    maker_fees: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Fee of a fill that rested in the book (take-profits), fraction; else as --fees."),
+    ] = None,
+    fixed_fees: Annotated[
+        float | None, typer.Option(metavar="AMOUNT", help="Fee of a fill on top, quote currency; else 0.")
+    ] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEDULE", help="nse_delivery: statutory charges by date, in place of --fees; brokerage: --fixed-fees."
+        ),
+    ] = None,
+    slippage: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Fraction by which a fill is worse; else the market's.")
+    ] = None,
+    borrow_rate_annual: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Yearly cost of a short, fraction of its value; else 0.")
+    ] = None,
+    stop_loss: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Close a position that has lost this fraction of its entry price; 0.05 is 5 %."),
+    ] = None,
+    take_profit: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Close a position that has gained this fraction of its entry price.")
+    ] = None,
+    trailing_stop: Annotated[
+        float | None,
+        typer.Option(metavar="FRACTION", help="Close a position that has come back by this fraction from its best price."),
+    ] = None,
+    max_hold_bars: Annotated[int | None, typer.Option(metavar="BARS", help="Close a position after so many bars.")] = None,
+    direction: Annotated[
+        str | None, typer.Option(metavar="long|short|both", help="Which signals are followed; else long.")
+    ] = None,
+    execution: Annotated[
+        str | None,
+        typer.Option(
+            metavar="next_open|close", help="Where orders fill; else next_open. A fill at the close that decided it looks ahead."
+        ),
+    ] = None,
     cash_sharing: Annotated[
         bool | None, typer.Option(help="One pool of cash for all symbols (the default), or equal parts.")
     ] = None,
@@ -80,11 +126,18 @@ def run(
         initial_cash=cash,
         size=size,
         size_type=size_type,
+        cost_schedule=costs,
         fees=fees,
+        maker_fees=maker_fees,
         fixed_fees=fixed_fees,
         slippage=slippage,
-        execution=execution,
+        borrow_rate_annual=borrow_rate_annual,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        trailing_stop=trailing_stop,
+        max_hold_bars=max_hold_bars,
         direction=direction,
+        execution=execution,
         cash_sharing=cash_sharing,
         allow_partial=allow_partial,
     )
@@ -180,6 +233,8 @@ def _print_report(
     *,
     saved: Sequence[tuple[str, str]] = (),
 ) -> None:
+    from algo_py.backtest.words import terms
+
     params = ", ".join(f"{name}={value}" for name, value in config.params.items())
     print_pairs(
         [
@@ -187,7 +242,7 @@ def _print_report(
             ("strategy", f"{config.strategy} ({params})" if params else config.strategy),
             ("bars", f"{', '.join(config.symbols)} {config.timeframe} on {config.market}"),
             ("period", f"{moment(config.start)} to {moment(config.end)} UTC"),
-            ("costs", f"fees {percent(config.fees)}, slippage {percent(config.slippage)}"),
+            *terms(config),
         ]
     )
     print_table(("metric", "value"), _metric_rows(metrics), numbers=("value",))

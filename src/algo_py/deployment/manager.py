@@ -92,6 +92,7 @@ class DeploymentManager:
         snapshot = SnapshotStore(self._workspace).load(request.backtest)
         if request.oms not in oms_names():
             raise NotFound(f"there is no OMS {request.oms!r}", remedy=f"Use one of {', '.join(oms_names())}.")
+        _check_carried_out(snapshot)
         backtest = _with_overrides(snapshot, request)
         now = self._clock.now()
         start, end = request.start, request.end
@@ -258,6 +259,18 @@ def _with_overrides(snapshot: Snapshot, request: DeploymentRequest) -> BacktestC
     changed = {"params": strategy.model_dump(mode="json"), "initial_cash": request.initial_cash, "size": request.size}
     whole = snapshot.config.model_dump() | {key: value for key, value in changed.items() if value is not None}
     return BacktestConfig.model_validate(whole)
+
+
+def _check_carried_out(snapshot: Snapshot) -> None:
+    """Refuse a backtest that did what the worker does not do yet: its deployment would trade something else."""
+    config = snapshot.config
+    carried_out = {"stop_loss": None, "take_profit": None, "trailing_stop": None, "direction": "long", "execution": "next_open"}
+    beyond = [f"{name} {getattr(config, name)}" for name, value in carried_out.items() if getattr(config, name) != value]
+    if beyond:
+        raise Refused(
+            f"backtest {snapshot.name!r} has {', '.join(beyond)}, which a deployment does not carry out yet",
+            remedy="Deploy a backtest that was run long only, with fills at the next open and without stops.",
+        )
 
 
 def _check_replay_window(backtest: BacktestConfig, start: datetime, end: datetime) -> None:

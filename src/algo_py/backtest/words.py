@@ -1,0 +1,126 @@
+"""Values as a person reads them. What is not known is a dash, never a zero; percent exists only where people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from algo_py.backtest.config import BacktestConfig
+from algo_py.market import get_market
+
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return `1,234.50`, with a true minus sign."""
+    return DASH if value is None else f"{_unsigned_zero(value, digits):,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """Return `+1,234.50` or `−1,234.50`."""
+    return DASH if value is None else f"{_unsigned_zero(value, digits):+,.{digits}f}".replace("-", "−")
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """Return `12.30 %` for 0.123."""
+    return DASH if fraction is None else f"{number(fraction * 100, digits)} %"
+
+
+def signed_percent(fraction: float | None, digits: int = 2) -> str:
+    """Return `+12.30 %` for 0.123."""
+    return DASH if fraction is None else f"{signed(fraction * 100, digits)} %"
+
+
+def rate(fraction: float) -> str:
+    """Return a rate with all its digits, at least two: `0.10 %`, `0.075 %`."""
+    value = (Decimal(repr(fraction)) * 100).normalize()
+    exponent = value.as_tuple().exponent
+    digits = max(2, -exponent) if isinstance(exponent, int) else 2
+    return f"{value:,.{digits}f} %"
+
+
+def price(value: float | None) -> str:
+    """Return a price or a quantity with eight significant digits: `104,250.12`, `0.00012345`."""
+    if value is None:
+        return DASH
+    text = f"{Decimal(f'{value:.8g}'):,f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def length_of_time(seconds: float | None) -> str:
+    """Return `12 d 4 h`, `4 h 30 min` or `30 min`."""
+    if seconds is None:
+        return DASH
+    minutes = round(seconds / 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days:,} d {hours} h" if hours else f"{days:,} d"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
+def counted(count: int, what: str) -> str:
+    """Return `1 bar`, `2 bars`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Return `A, B, C and 2 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def terms(config: BacktestConfig) -> list[tuple[str, str]]:
+    """Return what a backtest was run on besides strategy and bars, a pair of name and words for each topic."""
+    currency = get_market(config.market).quote_currency
+    pairs = [
+        ("cash", f"{number(config.initial_cash)} {currency}, {_pools(config)}"),
+        ("size", f"{_size(config, currency)} an entry, {'shrunk' if config.allow_partial else 'denied'} where cash is short"),
+        ("orders", f"{_directions(config)}, filled at {_place(config)}"),
+        ("costs", ", ".join(_costs(config, currency))),
+    ]
+    exits = ", ".join(_exits(config))
+    return [*pairs, ("exits", exits)] if exits else pairs
+
+
+def _pools(config: BacktestConfig) -> str:
+    if len(config.symbols) == 1:
+        return "one symbol"
+    return "one pool for all symbols" if config.cash_sharing else "an equal part for each symbol"
+
+
+def _size(config: BacktestConfig, currency: str) -> str:
+    if config.size_type == "percent":
+        return f"{rate(config.size)} of equity"
+    return f"{number(config.size)} {currency}" if config.size_type == "value" else f"{price(config.size)} units"
+
+
+def _directions(config: BacktestConfig) -> str:
+    return {"long": "long only", "short": "short only", "both": "long and short"}[config.direction]
+
+
+def _place(config: BacktestConfig) -> str:
+    return "the next bar's open" if config.execution == "next_open" else "the close that decided them"
+
+
+def _costs(config: BacktestConfig, currency: str) -> list[str]:
+    schedule = {"nse_delivery": "statutory charges of NSE delivery by date (nse_delivery)"}
+    parts = [f"fees {rate(config.fees)}" if config.cost_schedule is None else schedule[config.cost_schedule]]
+    if config.maker_fees is not None:
+        parts.append(f"maker fees {rate(config.maker_fees)}")
+    if config.fixed_fees:
+        parts.append(f"{number(config.fixed_fees)} {currency} a fill")
+    parts.append(f"slippage {rate(config.slippage)}")
+    if config.borrow_rate_annual:
+        parts.append(f"borrowing {rate(config.borrow_rate_annual)} a year")
+    return parts
+
+
+def _exits(config: BacktestConfig) -> list[str]:
+    stops = {"stop-loss": config.stop_loss, "take-profit": config.take_profit, "trailing stop": config.trailing_stop}
+    parts = [f"{name} {rate(fraction)}" for name, fraction in stops.items() if fraction is not None]
+    return parts if config.max_hold_bars is None else [*parts, f"after {counted(config.max_hold_bars, 'bar')} at the latest"]
+
+
+def _unsigned_zero(value: float, digits: int) -> float:
+    """Return 0 for what rounds to it, so that no `-0.00` is shown."""
+    return 0.0 if round(value, digits) == 0 else value
