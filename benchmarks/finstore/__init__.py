@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,11 @@ def _measure(folder: Path) -> None:
     _row("the same, a store object that has seen nothing yet", fresh)
 
     reference = _timed(lambda: _append_plain(plain_files), times=1)
-    later = _later()
-    append = _timed(lambda: store.append(_MARKET, _TIMEFRAME, next(later), now=_LATE), times=_APPENDS)
+    append = [
+        duration
+        for frames in _later()
+        for duration in _timed(partial(store.append, _MARKET, _TIMEFRAME, frames, now=_LATE), times=1)
+    ]
     _row("append one bar to each of 500 symbols, durable", append, budget_ms=30, reference=reference)
     tails = _timed(lambda: [store.read_tail(_MARKET, _TIMEFRAME, symbol, 500) for symbol in chosen], times=10)
     _row(f"last 500 bars of 50 symbols, after {_APPENDS} appends", tails, budget_ms=30)
@@ -85,7 +89,7 @@ def _tails(store: FinStore, symbols: list[str]) -> None:
 def _later() -> Iterator[dict[str, pd.DataFrame]]:
     for number in range(_APPENDS):
         opens = pd.DatetimeIndex([_START + timedelta(hours=_HISTORY + number)]).as_unit("us")
-        yield {symbol: _bars_at(opens, seed=number) for symbol in _SYMBOLS}
+        yield dict.fromkeys(_SYMBOLS, _bars_at(opens, seed=number))
 
 
 def _append_plain(folder: Path) -> None:
