@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,8 @@ from algo_py.dashboard.format import (
     price,
 )
 
+UTC_ZONE, INDIA = ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata")
+
 
 def test_what_is_not_known_is_a_dash_and_never_a_zero() -> None:
     assert {number(None), exact(None), price(None), percent(None), moment(None), length_of_time(None)} == {"–"}
@@ -42,6 +45,7 @@ def test_what_is_not_known_is_a_dash_and_never_a_zero() -> None:
         (price(Decimal("663.8317499999999")), "663.83175"),
         (price(Decimal("104250.10")), "104,250.1"),
         (length_of_time(3 * 86_400 + 4 * 3_600), "3 d 4 h"),
+        (length_of_time(1_352 * 86_400 + 7_200), "1,352 d"),
         (length_of_time(5_400), "1 h 30 min"),
         (length_of_time(59), "1 min"),
         (counted(1, "order"), "1 order"),
@@ -50,10 +54,14 @@ def test_what_is_not_known_is_a_dash_and_never_a_zero() -> None:
         (listed(("A", "B")), "A, B"),
         (moment(datetime(2025, 1, 2, 3, 4, tzinfo=UTC)), "2025-01-02 03:04"),
         (moment(datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)), "2025-01-02 03:04:05"),
-        (period(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC)), "2025-01-01 to 2025-02-01"),
+        (period(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC), UTC_ZONE), "2025-01-01 to 2025-02-01"),
         (
-            period(datetime(2025, 1, 1, 18, 30, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC)),
-            "2025-01-01 18:30 to 2025-02-01 00:00",
+            period(datetime(2024, 12, 31, 18, 30, tzinfo=UTC), datetime(2025, 1, 31, 18, 30, tzinfo=UTC), INDIA),
+            "2025-01-01 to 2025-02-01",
+        ),
+        (
+            period(datetime(2024, 12, 31, 18, 30, tzinfo=UTC), datetime(2025, 1, 31, 10, tzinfo=UTC), INDIA),
+            "2025-01-01 00:00 to 2025-01-31 15:30 IST",
         ),
     ],
 )

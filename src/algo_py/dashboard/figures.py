@@ -16,6 +16,7 @@ from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly 
 from algo_py.dashboard.theme import ENTRY, EXIT, FALL, LINE, PRICE, RISE, SHADE
 
 MOST_POINTS: Final = 2_000
+MOST_LIVE_POINTS: Final = 600
 MOST_CANDLES: Final = 400
 
 _HEIGHT: Final = 380
@@ -52,7 +53,7 @@ def equity_figure(equity: pd.Series, *, initial: float, currency: str) -> Figure
         "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f", "domain": [0.33, 1.0]},
         "yaxis2": {"title": {"text": "Drawdown"}, "tickformat": ".0%", "domain": [0.0, 0.27]},
     }
-    return _figure([_money_line(equity, currency), shaded], layout)
+    return _figure([_money_line(thin(equity), currency), shaded], layout)
 
 
 def price_figure(bars: pd.DataFrame, orders: pd.DataFrame, *, symbol: str, currency: str) -> Figure:
@@ -77,18 +78,18 @@ def price_figure(bars: pd.DataFrame, orders: pd.DataFrame, *, symbol: str, curre
 
 
 def account_figure(equity: pd.Series, *, initial: float, currency: str, height: int = _HEIGHT) -> Figure:
-    """Draw a deployment's equity, indexed by time."""
+    """Draw a deployment's equity, indexed by time; with fewer points than the others, since it is drawn every second."""
     layout = {
         "height": height,
         "shapes": [_level(initial)],
         "xaxis": {"showgrid": False},
         "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f"},
     }
-    return _figure([_money_line(equity, currency)], layout)
+    return _figure([_money_line(thin(equity, MOST_LIVE_POINTS), currency)], layout)
 
 
 def _money_line(equity: pd.Series, currency: str) -> _Trace:
-    return _line(thin(equity), name="Equity", hover=f"%{{y:,.2f}} {currency}", color=LINE)
+    return _line(equity, name="Equity", hover=f"%{{y:,.2f}} {currency}", color=LINE)
 
 
 def _price_line(close: pd.Series, currency: str) -> _Trace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Context, Decimal
+from zoneinfo import ZoneInfo
 
 DASH = "–"
 
+_MANY_DAYS = 10
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:&])")
 
 
@@ -43,20 +45,22 @@ def moment(value: datetime | None) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if value.second else f"{value:%Y-%m-%d %H:%M}"
 
 
-def period(start: datetime, end: datetime) -> str:
-    """Return `2025-01-01 to 2025-02-01`, with the time of day where it is not midnight UTC."""
-    bare = all((m.hour, m.minute, m.second) == (0, 0, 0) for m in (start, end))
-    return f"{start:%Y-%m-%d} to {end:%Y-%m-%d}" if bare else f"{moment(start)} to {moment(end)}"
+def period(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """Return `2025-01-01 to 2025-02-01` in a market's own time zone, with times of day where they are not midnight there."""
+    local = [value.astimezone(zone) for value in (start, end)]
+    if all(value.time() == time() for value in local):
+        return f"{local[0]:%Y-%m-%d} to {local[1]:%Y-%m-%d}"
+    return f"{moment(local[0])} to {moment(local[1])} {local[1]:%Z}"
 
 
 def length_of_time(seconds: float | None) -> str:
-    """Return `12 d 4 h`, `4 h 30 min` or `30 min`."""
+    """Return `1,352 d`, `3 d 4 h`, `4 h 30 min` or `30 min`."""
     if seconds is None:
         return DASH
     minutes = round(seconds / 60)
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
-        return f"{days} d {hours} h"
+        return f"{days} d {hours} h" if days < _MANY_DAYS else f"{days:,} d"
     return f"{hours} h {rest} min" if hours else f"{rest} min"
 
 

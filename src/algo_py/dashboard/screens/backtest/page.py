@@ -32,7 +32,7 @@ def show(context: Context) -> None:
     """Show the page."""
     heading("Strategy Backtest", _HELP)
     left, right = st.columns([1, 2.7], gap="medium")
-    with left, st.container(border=True):
+    with left, st.container(border=True, gap="xsmall"):
         form = backtest_form(context.clients)
         place = st.container()  # beside the button that was pressed: there a person is looking
         if form is not None and st.button("Run Backtest", type="primary", width="stretch", key="backtest.run"):

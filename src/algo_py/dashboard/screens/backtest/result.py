@@ -23,17 +23,18 @@ _MONEY, _PRICE = "%.2f", "%.8g"
 def show_result(context: Context, result: BacktestResult, *, is_outdated: bool) -> None:
     """Show a result. One that the form no longer describes is marked, and stays as it is."""
     config = result.config
+    market = get_market(config.market)
     if is_outdated:
         st.warning("The form has changed since this run. **Run Backtest** shows its result; what follows is the one before.")
     st.markdown(
         f"**{plain(config.strategy)}** on {plain(listed(config.symbols, 5))}, {config.timeframe} bars, "
-        f"{plain(period(config.start, config.end))}"
+        f"{plain(period(config.start, config.end, market.time_zone))}"
     )
     metric_cards(result.portfolio.metrics)
     for warning in result.warnings:
         st.warning(plain(warning[:1].upper() + warning[1:]))
     _save(context, result)
-    currency = get_market(config.market).quote_currency
+    currency = market.quote_currency
     equity, price, trades = st.tabs(["Equity and drawdown", "Price with entries and exits", "Trades"])
     with equity:
         figure = equity_figure(result.portfolio.equity, initial=config.initial_cash, currency=currency)

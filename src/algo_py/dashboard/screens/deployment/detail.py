@@ -6,7 +6,9 @@ from typing import Final
 
 import pandas as pd
 import streamlit as st
+from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly loads its names lazily
 
+from algo_py.clock import monotonic_s
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.live_log import live_log
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
@@ -20,6 +22,9 @@ _EQUITY, _ORDERS, _POSITIONS = "Equity", "Orders", "Positions"
 _LOG_ENTRIES = 300
 _ORDERS_SHOWN = 200
 _HEIGHT = 340
+_LONG_RUNS = 1_000
+_EVERY_S, _LONG_EVERY_S = 1.0, 5.0
+_READINGS_KEPT = 8
 
 _ORDER_TONES: Final[dict[OrderStatus, Tone]] = {
     OrderStatus.FILLED: "good",
@@ -67,26 +72,43 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
 
 
 def _equity(ours: Clients, deployment: Deployment) -> None:
-    points = ours.deployments.equity(deployment.id)
-    if not points:
+    figure = _equity_figure(deployment.id, _reading(deployment), deployment, ours)
+    if figure is None:
         st.info("No bar has been handled yet.")
-        return
+    else:
+        st.plotly_chart(figure, key="deployment.equity", alt=f"Equity of {deployment.name} over time")
+
+
+@st.cache_resource(show_spinner=False, max_entries=_READINGS_KEPT)
+def _equity_figure(deployment_id: str, reading: int, _deployment: Deployment, _ours: Clients) -> Figure | None:
+    points = _ours.deployments.equity(deployment_id)
+    if not points:
+        return None
+    config = _deployment.config
     equity = pd.Series([float(point.equity) for point in points], index=pd.DatetimeIndex([point.time for point in points]))
-    config = deployment.config
-    currency = config.market.quote_currency
-    figure = account_figure(equity, initial=config.backtest.initial_cash, currency=currency, height=_HEIGHT)
-    st.plotly_chart(figure, key="deployment.equity", alt=f"Equity of {deployment.name} over time")
+    initial, currency = config.backtest.initial_cash, config.market.quote_currency
+    return account_figure(equity, initial=initial, currency=currency, height=_HEIGHT)
 
 
 def _orders(ours: Clients, deployment: Deployment) -> None:
-    orders = ours.deployments.orders(deployment.id)
-    if not orders:
+    count, newest = _newest_orders(deployment.id, _reading(deployment), ours)
+    if not newest:
         st.info("No order has been decided yet.")
         return
-    newest = list(reversed(orders[-_ORDERS_SHOWN:]))
-    table("Orders", _ORDER_COLUMNS, [_order_row(order) for order in newest], key="deployment.orders", height=_HEIGHT - 28)
-    shown = f", the newest {len(newest)} shown" if len(newest) < len(orders) else ""
-    st.caption(f"{counted(len(orders), 'order')}{shown}, newest first")
+    table("Orders", _ORDER_COLUMNS, newest, key="deployment.orders", height=_HEIGHT - 28)
+    shown = f", the newest {len(newest)} shown" if len(newest) < count else ""
+    st.caption(f"{counted(count, 'order')}{shown}, newest first")
+
+
+@st.cache_resource(show_spinner=False, max_entries=_READINGS_KEPT)
+def _newest_orders(deployment_id: str, reading: int, _ours: Clients) -> tuple[int, list[Row]]:
+    orders = _ours.deployments.orders(deployment_id)
+    return len(orders), [_order_row(order) for order in reversed(orders[-_ORDERS_SHOWN:])]
+
+
+def _reading(deployment: Deployment) -> int:
+    """Return a number that changes when a history is to be read again: every second, a long one every few seconds."""
+    return int(monotonic_s() / (_LONG_EVERY_S if deployment.row.runs > _LONG_RUNS else _EVERY_S))
 
 
 def _order_row(order: JournaledOrder) -> Row:

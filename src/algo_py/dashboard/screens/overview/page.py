@@ -101,7 +101,7 @@ def _backtest_row(summary: SnapshotSummary) -> Row:
         (
             Cell(summary.name or summary.id, note=summary.id),
             Cell(config.strategy, note=f"{config.timeframe.value} {listed(config.symbols)}"),
-            Cell(period(config.start, config.end)),
+            Cell(period(config.start, config.end, get_market(config.market).time_zone)),
             Cell(percent(metrics["total_return_fraction"], signed=True)),
             Cell(number(metrics["sharpe_ratio"])),
             Cell(percent(metrics["max_drawdown_fraction"])),

@@ -1,0 +1,107 @@
+"""Make the screenshots of README from the real pages: a workspace of its own, a real server, real deployments.
+
+Run it from the project's root: .venv/bin/python -m scripts.screenshots
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+
+from algo_py.backtest import BacktestConfig, SnapshotStore, run_backtest
+from algo_py.deployment import DeploymentManager, DeploymentRequest
+from algo_py.deployment.config import Replay
+from algo_py.deployment.schedule import OnBarClose
+from algo_py.settings import Workspace
+from tests.dashboard.person import Person, eventually
+from tests.dashboard.servers import DashboardServer, launch
+from tests.processes import stop_everything
+
+_FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
+_SIZE = ViewportSize(width=1400, height=900)
+_MOST_BYTES = 300_000
+_NAMES = ("RELIANCE", "TCS", "INFY", "HDFCBANK", "ICICIBANK")
+
+
+def main() -> None:
+    """Write backtest.png, deployment.png and overview.png."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Workspace(Path(folder).resolve() / "workspace")
+        subprocess.run([sys.executable, "-m", "algo_py", "init", str(workspace.root)], check=True, stdout=subprocess.DEVNULL)
+        deploy(workspace)
+        server = DashboardServer(workspace, Path(folder) / "server.txt")
+        try:
+            server.wait_until_ready()
+            with sync_playwright() as playwright:
+                browser = launch(playwright)
+                page = browser.new_page(viewport=_SIZE, color_scheme="light")
+                person = Person(page, server.url)
+                show_backtest(person)
+                show_deployment(person, workspace)
+                person.opens("")
+                save(page, "overview")
+                browser.close()
+        finally:
+            server.stop()
+            stop_everything(workspace)
+
+
+def deploy(workspace: Workspace) -> None:
+    """Save two backtests and deploy them as replays of different speeds."""
+    manager, backtests = DeploymentManager(workspace), SnapshotStore(workspace)
+    shares = {"market": "indian_equity", "timeframe": "1d", "symbols": _NAMES, "initial_cash": 100_000, "size": 0.2}
+    coins = {"market": "crypto_binance", "timeframe": "1h", "symbols": ("BTC/USDT", "ETH/USDT"), "size": 0.5}
+    wanted = (
+        ("rsi shares", {"strategy": "rsi-reversion", **shares}, None),
+        ("donchian coins", {"strategy": "donchian-breakout", **coins}, 4.0),
+        ("supertrend shares", {"strategy": "supertrend-flip", **shares}, 40.0),
+    )
+    for name, config, bars_per_s in wanted:
+        backtests.save(run_backtest(workspace, BacktestConfig.model_validate(config)), name)
+        manager.deploy(DeploymentRequest(backtest=name, schedule=OnBarClose(), clock=Replay(bars_per_s=bars_per_s)))
+
+
+def show_backtest(person: Person) -> None:
+    """Run the shares' backtest in the browser."""
+    person.opens("backtest")
+    person.selects("Strategy", "supertrend-flip")
+    person.selects("Market", "Indian equities (NSE)")
+    person.page.get_by_role("button", name="Remove AXISBANK").click()
+    for name in _NAMES:
+        person.adds("Asset universe", name)
+    person.types("Initial cash, INR", 100_000)
+    person.types("Size", 20)
+    person.presses("Run Backtest")
+    expect(person.button("Save Backtest")).to_be_visible()
+    save(person.page, "backtest")
+
+
+def show_deployment(person: Person, workspace: Workspace) -> None:
+    """Look at the deployment that is in the middle of its replay."""
+    manager = DeploymentManager(workspace)
+    eventually(lambda: manager.show("rsi shares").status == "finished", "the quick replay ends", timeout_s=180)
+    eventually(lambda: manager.show("supertrend shares").row.runs > 600, "the other one has a history", timeout_s=180)
+    person.opens("deployment")
+    expect(person.page.get_by_role("log", name="Live log")).to_contain_text("run.done")
+    save(person.page, "deployment")
+
+
+def save(page: Page, name: str) -> None:
+    """Write a picture once the charts are drawn; one that is too large for the repository is refused."""
+    page.wait_for_timeout(2_000)  # charts and fonts settle without telling anybody
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    file = _FOLDER / f"{name}.png"
+    page.screenshot(path=file)
+    if file.stat().st_size > _MOST_BYTES:
+        raise SystemExit(f"{file} is larger than {_MOST_BYTES} bytes")
+
+
+if __name__ == "__main__":
+    main()
