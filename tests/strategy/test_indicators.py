@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -169,7 +170,7 @@ def test_a_symbol_among_others_has_the_values_that_it_has_alone(case: Case) -> N
 
 
 @every_indicator
-@settings(max_examples=10, deadline=None, phases=[Phase.generate])
+@settings(max_examples=6, deadline=None, phases=[Phase.generate])
 @given(rows=st.integers(1, ROWS - 1), seed=st.integers(10, 1_000_000))
 def test_later_bars_change_nothing(case: Case, rows: int, seed: int) -> None:
     """Bars are appended, and the later ones of A are other bars altogether."""
@@ -407,3 +408,9 @@ def test_the_bars_stay_as_they_are() -> None:
             found.iloc[:, :] = 0.0
     for name in COLUMNS:
         np.testing.assert_array_equal(bars.array(name), before[name])
+
+
+def test_every_indicator_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "indicators.md").read_text(encoding="utf-8")
+    functions = [name for name in ta.__all__ if name.islower()]
+    assert [name for name in functions if f"`{name}(" not in text] == []

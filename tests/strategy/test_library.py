@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ CASES = [
     Case(PairsReversion(length=10, entry=1.5, stop=2.5), symbols=2, alone=False),
 ]
 every_strategy = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+SHORT_SELLERS: list[type[Strategy]] = [MacdTrend, BollingerReversion, DonchianBreakout, SupertrendFlip, PairsReversion]
 BUILT_IN: list[type[Strategy]] = sorted({type(case.strategy) for case in CASES}, key=lambda found: found.__name__)
 every_class = pytest.mark.parametrize("found", BUILT_IN, ids=lambda found: found.__name__)
 
@@ -106,12 +108,23 @@ def test_a_screen_can_show_it(found: type[Strategy]) -> None:
     assert found().warm_up_bars > 1
 
 
+@every_class
+def test_it_is_documented_with_its_parameters(found: type[Strategy]) -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8").splitlines()
+    idea, parameters = (line for line in lines if line.startswith(f"| `{found.kebab_name()}` |"))
+    assert " both |" in idea if found in SHORT_SELLERS else " long |" in idea
+    for name, field in found.model_fields.items():
+        shown = re.search(rf"`{name}` \(([-0-9.]+)\)", parameters)
+        assert shown is not None, name
+        assert float(shown[1]) == field.default
+
+
 @every_strategy
 def test_its_first_signal_can_stand_on_its_warm_up_bar_and_not_before(case: Case) -> None:
     """Warm-up is the number of that bar, counted from 1. It is neither too low nor too high."""
     first = case.strategy.warm_up_bars - 1
     on_that_bar = 0
-    for seed in range(50):
+    for seed in range(30):
         rows = any_signal(evaluate(case.strategy, universe(case.symbols, rows=first + 8, seed=3 * seed)))
         assert not rows[:first].any()
         on_that_bar += rows[first]
@@ -131,7 +144,7 @@ def test_its_defaults_keep_quiet_before_their_warm_up_and_trade_after_it(found: 
 
 
 @every_strategy
-@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+@settings(max_examples=10, deadline=None, phases=[Phase.generate])
 @given(rows=st.integers(1, ROWS - 1), seed=st.integers(10, 1_000_000))
 def test_later_bars_change_nothing(case: Case, rows: int, seed: int) -> None:
     bars = universe(case.symbols, holes=True)
@@ -400,9 +413,6 @@ def test_it_trades_on_the_sample_bars_and_does_not_look_ahead(workspace: Workspa
     assert set(result.portfolio.trades["direction"]) == {"long"}
     again = on_the_sample(workspace, found, market)
     pd.testing.assert_frame_equal(result.portfolio.trades, again.portfolio.trades, check_exact=True)
-
-
-SHORT_SELLERS = [MacdTrend, BollingerReversion, DonchianBreakout, SupertrendFlip, PairsReversion]
 
 
 @pytest.mark.parametrize("found", SHORT_SELLERS, ids=lambda found: found.__name__)

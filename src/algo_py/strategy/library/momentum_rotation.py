@@ -34,10 +34,10 @@ class MomentumRotation(Strategy):
         change = rate_of_change(bars.close, self.lookback)
         chosen = ((rank(change) <= self.top) & (change > self.floor)).to_numpy()
 
-        # The row of the latest choice, as each row sees it; -1 before the first.
+        # The row of the latest choice, as each row sees it; row 0 before the first.
         rows = np.arange(len(bars.index))
         is_choice = (rows >= self.lookback) & ((rows - self.lookback) % self.every == 0)
-        latest = np.maximum.accumulate(np.where(is_choice, rows, -1))
+        latest = np.maximum.accumulate(np.where(is_choice, rows, 0))
 
         # What was not chosen leaves on its first own bar since then. A symbol that lacks the bar of a choice is not chosen.
         present = bars.close.notna()
