@@ -7,17 +7,22 @@ export default function ({ data, parentElement }) {
   log.setAttribute("aria-label", data.label);
   log.style.height = `${data.height}px`;
 
-  const isOther = log.dataset.source !== data.source;
-  const follows = isOther || log.scrollHeight - log.scrollTop - log.clientHeight < NEARLY_AT_END_PX;
-  log.dataset.source = data.source;
-  if (isOther) log.replaceChildren();
+  // Only scrolling decides whether it follows: a window that changes its size moves the end away too.
+  log.onscroll = () => {
+    log.dataset.follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEARLY_AT_END_PX;
+  };
+  if (log.dataset.source !== data.source) {
+    log.dataset.source = data.source;
+    log.dataset.follows = true;
+    log.replaceChildren();
+  }
 
   const shown = [...log.children].map((line) => line.dataset.text);
   const wanted = data.lines.map((line) => line.join(" "));
   const gone = firstStillWanted(shown, wanted);
   for (let place = 0; place < gone; place++) log.firstElementChild.remove();
   data.lines.slice(shown.length - gone).forEach((line) => log.append(newLine(line)));
-  if (follows) log.scrollTop = log.scrollHeight;
+  if (log.dataset.follows === "true") log.scrollTop = log.scrollHeight;
 }
 
 function newLine(line) {

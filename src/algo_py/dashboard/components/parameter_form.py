@@ -66,13 +66,13 @@ def parameter_form(fields: Sequence[ParameterField], *, key: str) -> dict[str, A
     if not fields:
         st.caption("This strategy has no parameters.")
         return {}
-    columns = st.columns(min(_COLUMNS, len(fields)))
     values: dict[str, Any] = {}
-    for place, field in enumerate(fields):
-        with columns[place % len(columns)]:
-            value = _widget(field, key=f"{key}.{field.name}")
-        if value is not None or field.may_be_empty:
-            values[field.name] = value
+    for first in range(0, len(fields), _COLUMNS):
+        for column, field in zip(st.columns(_COLUMNS), fields[first : first + _COLUMNS], strict=False):
+            with column:
+                value = _widget(field, key=f"{key}.{field.name}")
+            if value is not None or field.may_be_empty:
+                values[field.name] = value
     return values
 
 
