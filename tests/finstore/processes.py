@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,10 @@ def forked(action: Callable[[], None]) -> int:
     """Run `action` in a child that ends right after it, and return its pid; exit code 0 is success, 1 an exception."""
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Later Pythons warn of threads at a fork; the children here use none, and the store must bear it in any case.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         return pid
     code = 1

@@ -35,9 +35,8 @@ def _prepare(folder: Path, appends: int) -> None:
     ("appends", "rows", "is_together"),
     [
         (3, 1, True),  # writes a delta
-        (DELTAS_BEFORE_A_MERGE - 1, 1, True),  # and merges it with 15 others
-        (APPENDS_BEFORE_A_FOLD - 1, 1, True),  # and folds the first symbols into their files
-        (APPENDS_BEFORE_A_FOLD, 1, True),  # and folds the last ones, and deletes the merged files
+        (APPENDS_BEFORE_A_FOLD - 1, 1, True),  # merges it with 15 others, and folds the first symbols into their files
+        (APPENDS_BEFORE_A_FOLD, 1, True),  # folds the last ones, and deletes the merged files
         (3, 700, False),  # goes into the symbols' files, one after the other
     ],
 )

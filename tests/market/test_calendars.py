@@ -157,7 +157,7 @@ MOMENTS = st.datetimes(datetime(2015, 2, 15), datetime(2026, 11, 1), timezones=s
 CALENDARS = st.sampled_from(["crypto_binance", "indian_equity"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(market=CALENDARS, moment=MOMENTS, timeframe=st.sampled_from(list(Timeframe)))
 def test_opens_and_closes_agree(market: str, moment: datetime, timeframe: Timeframe) -> None:
     """The next close is that of the first bar that is still open; bars follow one another and do not overlap."""

@@ -66,7 +66,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something in the store that is not as it was written, and what to do."""
+    """A file in the store that is not as it was written, and what is wrong with it."""
 
     file: Path
     problem: str
