@@ -50,9 +50,22 @@ def test_the_engine_gets_every_option_that_it_has() -> None:
     own = {"instruments", "periods_per_year"}  # the market's
     assert PortfolioConfig.model_fields.keys() - BacktestConfig.model_fields.keys() == own
     values = {
-        **{"maker_fees": 0.0002, "fixed_fees": 1.5, "execution": "close", "cash_sharing": False, "allow_partial": False},
-        **{"direction": "both", "stop_loss": 0.05, "take_profit": 0.2, "trailing_stop": 0.1, "max_hold_bars": 12},
-        **{"borrow_rate_annual": 0.08, "size": 3.0, "size_type": "amount", "fees": 0.002, "slippage": 0.0, "initial_cash": 5.0},
+        "maker_fees": 0.0002,
+        "fixed_fees": 1.5,
+        "execution": "close",
+        "cash_sharing": False,
+        "allow_partial": False,
+        "direction": "both",
+        "stop_loss": 0.05,
+        "take_profit": 0.2,
+        "trailing_stop": 0.1,
+        "max_hold_bars": 12,
+        "borrow_rate_annual": 0.08,
+        "size": 3.0,
+        "size_type": "amount",
+        "fees": 0.002,
+        "slippage": 0.0,
+        "initial_cash": 5.0,
     }
     given = config(**values)
     engine = given.portfolio_config()
