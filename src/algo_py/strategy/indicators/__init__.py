@@ -8,11 +8,11 @@ Each docstring says how many bars it needs, which is the row of its first value 
 before its window. One that does (EMA, Wilder) depends on where the bars begin; see docs/indicators.md.
 """
 
-from algo_py.strategy.indicators.averages import BollingerBands, Macd, bollinger, ema, macd, sma, zscore
-from algo_py.strategy.indicators.channels import DonchianChannel, Supertrend, atr, donchian, highest, lowest, supertrend
-from algo_py.strategy.indicators.comparing import cross_above, cross_below, previous, rank
-from algo_py.strategy.indicators.momentum import adx, minus_di, plus_di, rate_of_change, rsi
-from algo_py.strategy.indicators.volume import session_vwap, vwap
+from algo_py.strategy.indicators import averages, channels, comparing, momentum, volume
+from algo_py.strategy.indicators.averages import BollingerBands, Macd
+from algo_py.strategy.indicators.channels import DonchianChannel, Supertrend
+from algo_py.strategy.indicators.comparing import cross_above, cross_below, rank
+from algo_py.strategy.indicators.memory import remembered
 
 __all__ = [
     "BollingerBands",
@@ -41,3 +41,23 @@ __all__ = [
     "vwap",
     "zscore",
 ]
+
+# A sweep asks for the same indicator again and again; see memory.py. Everywhere else these are the functions themselves.
+bollinger = remembered(averages.bollinger)
+ema = remembered(averages.ema)
+macd = remembered(averages.macd)
+sma = remembered(averages.sma)
+zscore = remembered(averages.zscore)
+atr = remembered(channels.atr)
+donchian = remembered(channels.donchian)
+highest = remembered(channels.highest)
+lowest = remembered(channels.lowest)
+supertrend = remembered(channels.supertrend)
+previous = remembered(comparing.previous)
+adx = remembered(momentum.adx)
+minus_di = remembered(momentum.minus_di)
+plus_di = remembered(momentum.plus_di)
+rate_of_change = remembered(momentum.rate_of_change)
+rsi = remembered(momentum.rsi)
+session_vwap = remembered(volume.session_vwap)
+vwap = remembered(volume.vwap)
