@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from algo_py.backtest import run_backtest
-from algo_py.backtest.report import METRICS
+from algo_py.backtest.summary import METRICS
 from algo_py.engine import simulate
 from algo_py.errors import InvalidInput, NoData, NotFound, StrategyBroken
 from algo_py.finstore import FinStore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 
 from algo_py.backtest import BacktestResult, Snapshot, SnapshotStore, run_backtest
+from algo_py.backtest.curves import Curves
 from algo_py.backtest.manifest import MANIFEST_NAME
 from algo_py.clock import FrozenClock
 from algo_py.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
@@ -25,6 +27,7 @@ from .conftest import config
 
 NOW = datetime(2025, 11, 22, 15, 30, 12, tzinfo=UTC)
 GOLDEN = Path(__file__).parent / "golden"
+GOLDEN_1, GOLDEN_2 = GOLDEN / "20251122-153012-wave-1bc1", GOLDEN / "20251122-153012-wave-87d1"
 
 
 @pytest.fixture
@@ -54,6 +57,11 @@ def test_what_was_saved_is_what_is_loaded(store: SnapshotStore, result: Backtest
     pd.testing.assert_frame_equal(loaded.orders(), result.portfolio.orders)
     pd.testing.assert_frame_equal(loaded.trades(), result.portfolio.trades)
     pd.testing.assert_series_equal(loaded.equity(), result.portfolio.equity, check_freq=False)
+    open_positions = loaded.open_positions()
+    assert open_positions is not None
+    pd.testing.assert_frame_equal(open_positions, result.portfolio.open_positions)
+    expected = Curves.of_portfolio(result.bars, result.portfolio).to_frame()
+    pd.testing.assert_frame_equal(loaded.curves().to_frame(), expected, check_freq=False)
     assert loaded.to_json() == result.to_json() | {"id": saved.id, "name": "my wave"}
 
 
@@ -135,7 +143,7 @@ def test_deleting(store: SnapshotStore, result: BacktestResult, workspace: Works
 def test_every_flipped_byte_is_refused_by_name(store: SnapshotStore, result: BacktestResult) -> None:
     saved = store.save(result)
     files = [file for file in saved.folder.rglob("*") if file.is_file()]
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         content = file.read_bytes()
         positions = range(len(content)) if file.name == MANIFEST_NAME else range(0, len(content), 211)
@@ -181,9 +189,9 @@ def test_an_edit_after_loading_is_refused_when_the_strategy_is_built(store: Snap
 def test_a_newer_schema_is_refused_as_newer(store: SnapshotStore, result: BacktestResult) -> None:
     saved = store.save(result)
     file = saved.folder / MANIFEST_NAME
-    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 1', '"schema_version": 2'), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 2', '"schema_version": 3'), encoding="utf-8")
     with pytest.raises(
-        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 2, this one reads up to 1\)\. Upgrade Algo\.Py\."
+        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 3, this one reads up to 2\)\. Upgrade Algo\.Py\."
     ):
         store.load(saved.id)
     (listed,) = store.list()
@@ -216,7 +224,7 @@ def test_a_disk_that_fails_at_any_step_leaves_nothing_behind(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", failing)
-    for steps in range(8):  # six files, then the two folders that hold them
+    for steps in range(9):  # seven files, then the two folders that hold them
         left = steps
         with pytest.raises(Refused, match=r"cannot be changed in .*: No space left on device"):
             store.save(result)
@@ -238,8 +246,7 @@ def test_of_two_that_save_one_name_at_once_one_wins(result: BacktestResult, work
 
 def test_the_format_of_version_1_stays_readable() -> None:
     """The golden backtest was saved when schema 1 was made; it must load, and mean the same, for ever."""
-    (folder,) = GOLDEN.iterdir()
-    golden = Snapshot.read(folder)
+    golden = Snapshot.read(GOLDEN_1)
     assert (golden.name, golden.config.strategy, golden.config.symbols) == ("golden", "wave", ("BTC/USDT", "ETH/USDT"))
     assert golden.created_at == NOW
     assert golden.strategy_instance().model_dump() == {"upper": 105.0}
@@ -247,12 +254,50 @@ def test_the_format_of_version_1_stays_readable() -> None:
     assert golden.equity().iloc[-1] == golden.metrics["final_equity"]
 
 
+def test_what_version_1_did_not_have_is_as_if_it_had_not_been_asked_for() -> None:
+    golden = Snapshot.read(GOLDEN_1)
+    engine = golden.config.portfolio_config()
+    assert (engine.stop_loss, engine.take_profit, engine.trailing_stop, engine.max_hold_bars) == (None, None, None, None)
+    assert (engine.cost_schedule, engine.maker_fees, engine.borrow_rate_annual) == (None, None, 0.0)
+    assert (golden.config.fees, golden.config.slippage) == (0.001, 0.0005)
+    curves = golden.curves()
+    assert (curves.benchmark, curves.long_value, curves.short_value, golden.open_positions()) == (None, None, None, None)
+
+
+def test_the_format_of_version_2_stays_readable() -> None:
+    golden = Snapshot.read(GOLDEN_2)
+    assert (golden.config.stop_loss, golden.config.max_hold_bars) == (0.08, 40)
+    assert golden.strategy_instance().model_dump() == {"upper": 105.0}
+    curves, positions = golden.curves(), golden.open_positions()
+    assert curves.benchmark is not None
+    assert curves.benchmark.iloc[-1] / 10_000 - 1 == pytest.approx(golden.metrics["benchmark_return_fraction"], rel=1e-12)
+    assert curves.long_value is not None
+    assert positions is not None
+    assert curves.long_value.iloc[-1] == (positions["quantity"] * positions["last_price"]).sum()
+    assert set(golden.trades()["exit_reason"]) == {"exit", "stop_loss", "max_hold_bars"}
+
+
+def test_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / GOLDEN_2.name
+    shutil.copytree(GOLDEN_2, folder)
+    values = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    values["config"]["leverage"] = 3
+    blank = json.dumps(values | {"own_sha256": "0" * 64}, indent=2) + "\n"
+    own = hashlib.sha256(blank.encode()).hexdigest()
+    (folder / MANIFEST_NAME).write_text(blank.replace("0" * 64, own), encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"cannot be used by this Algo\.Py: there is no parameter 'leverage'"):
+        Snapshot.read(folder)
+
+
 def test_the_format_has_not_changed_without_a_new_version(store: SnapshotStore, result: BacktestResult) -> None:
-    (folder,) = GOLDEN.iterdir()
-    golden = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-    current = json.loads((store.save(result).folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    golden = json.loads((GOLDEN_2 / MANIFEST_NAME).read_text(encoding="utf-8"))
+    saved = store.save(result)
+    current = json.loads((saved.folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     assert list(current) == list(golden)
     for key in ("config", "metrics", "environment", "strategy"):
         assert list(current[key]) == list(golden[key])
+    assert current["schema_version"] == golden["schema_version"]
     assert sorted(current["files"]) == sorted(golden["files"])
     assert list(current["fingerprint"]["BTC/USDT"]) == list(golden["fingerprint"]["BTC/USDT"])
+    for file in saved.folder.glob("*.parquet"):
+        assert list(pd.read_parquet(file)) == list(pd.read_parquet(GOLDEN_2 / file.name))

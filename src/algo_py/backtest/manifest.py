@@ -17,7 +17,8 @@ from algo_py.errors import Damaged, InvalidInput, NotFound
 from algo_py.settings import first_problem
 
 MANIFEST_NAME: Final = "snapshot.json"
-SCHEMA_VERSION: Final = 1
+# 1: the first. 2: the engine's further options in config; benchmark and position values beside equity; open positions.
+SCHEMA_VERSION: Final = 2
 
 _OWN_HASH: Final = "own_sha256"
 _BLANK: Final = "0" * 64

@@ -11,7 +11,7 @@ import pandas as pd
 from algo_py.backtest.checks import data_warnings, look_ahead_warnings, order_warnings
 from algo_py.backtest.config import EARLIEST, LATEST, BacktestConfig
 from algo_py.backtest.fingerprint import BarsFingerprint, fingerprint
-from algo_py.backtest.report import report_json
+from algo_py.backtest.summary import report_json
 from algo_py.clock import monotonic_s
 from algo_py.engine import Portfolio, simulate
 from algo_py.errors import StrategyBroken

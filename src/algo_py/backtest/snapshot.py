@@ -11,14 +11,15 @@ from typing import Any, Final
 import pandas as pd
 
 from algo_py.backtest.config import BacktestConfig
+from algo_py.backtest.curves import Curves
 from algo_py.backtest.fingerprint import BarsFingerprint
 from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, damaged, read_manifest, sha256
-from algo_py.backtest.report import report_json
+from algo_py.backtest.summary import report_json
 from algo_py.strategy import Strategy
 from algo_py.strategy.loader import load_strategies
 
 STRATEGY_FOLDER: Final = "strategy"
-ORDERS, TRADES, EQUITY = "orders.parquet", "trades.parquet", "equity.parquet"
+ORDERS, TRADES, EQUITY, OPEN_POSITIONS = "orders.parquet", "trades.parquet", "equity.parquet", "open_positions.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,15 @@ class Snapshot:
 
     def equity(self) -> pd.Series:
         """Return the equity at each bar's close, by open time."""
-        return pd.read_parquet(self.folder / EQUITY)["equity"]
+        return self.curves().equity
+
+    def curves(self) -> Curves:
+        """Return equity, benchmark and the value of positions at each bar's close; before schema 2 only equity was saved."""
+        return Curves.from_frame(pd.read_parquet(self.folder / EQUITY))
+
+    def open_positions(self) -> pd.DataFrame | None:
+        """Return the positions left open as `Portfolio.open_positions` gave them; None before schema 2, which saved none."""
+        return pd.read_parquet(self.folder / OPEN_POSITIONS) if OPEN_POSITIONS in self.files else None
 
     def strategy_instance(self, params: Mapping[str, Any] | None = None) -> Strategy:
         """Build the strategy from the source that was saved, with the saved parameters or others.

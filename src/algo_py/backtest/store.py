@@ -21,10 +21,11 @@ import pandas as pd
 
 import algo_py
 from algo_py.backtest.config import BacktestConfig
+from algo_py.backtest.curves import Curves
 from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, encode, read_manifest, sha256
-from algo_py.backtest.report import plain_metrics
 from algo_py.backtest.run import BacktestResult
-from algo_py.backtest.snapshot import EQUITY, ORDERS, STRATEGY_FOLDER, TRADES, Snapshot
+from algo_py.backtest.snapshot import EQUITY, OPEN_POSITIONS, ORDERS, STRATEGY_FOLDER, TRADES, Snapshot
+from algo_py.backtest.summary import plain_metrics
 from algo_py.clock import Clock, SystemClock, format_time
 from algo_py.errors import AlgoPyError, Conflict, InvalidInput, NotFound, Refused
 from algo_py.finstore.durable import locked, make_folder, sync_folder
@@ -181,10 +182,12 @@ def _summary(folder: Path) -> SnapshotSummary:
 
 
 def _files_of(result: BacktestResult) -> dict[str, bytes]:
+    portfolio = result.portfolio
     frames = {
-        ORDERS: result.portfolio.orders,
-        TRADES: result.portfolio.trades,
-        EQUITY: result.portfolio.equity.to_frame("equity"),
+        ORDERS: portfolio.orders,
+        TRADES: portfolio.trades,
+        OPEN_POSITIONS: portfolio.open_positions,
+        EQUITY: Curves.of_portfolio(result.bars, portfolio).to_frame(),
     }
     sources = {f"{STRATEGY_FOLDER}/{path}": text.encode() for path, text in result.entry.sources.items()}
     return sources | {name: _parquet(frame) for name, frame in frames.items()}

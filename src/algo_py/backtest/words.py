@@ -1,14 +1,38 @@
-"""Values as a person reads them. What is not known is a dash, never a zero; percent exists only where people read."""
+"""A backtest in a person's words. What is not known is a dash, never a zero; percent exists only where people read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final, Literal
 
 from algo_py.backtest.config import BacktestConfig
 from algo_py.market import get_market
 
 DASH = "–"
+
+Kind = Literal["money", "percent", "ratio", "count", "time"]
+
+# What people call the metrics, and how their values are written.
+METRIC_WORDS: Final[Mapping[str, tuple[str, Kind]]] = {
+    "initial_equity": ("equity at the start", "money"),
+    "final_equity": ("equity at the end", "money"),
+    "total_return_fraction": ("return", "percent"),
+    "benchmark_return_fraction": ("return, the symbols held", "percent"),
+    "cagr_fraction": ("return a year", "percent"),
+    "volatility_fraction": ("volatility a year", "percent"),
+    "sharpe_ratio": ("Sharpe ratio", "ratio"),
+    "sortino_ratio": ("Sortino ratio", "ratio"),
+    "calmar_ratio": ("Calmar ratio", "ratio"),
+    "max_drawdown_fraction": ("largest drawdown", "percent"),
+    "max_drawdown_duration_s": ("length of that drawdown", "time"),
+    "trades": ("closed trades", "count"),
+    "win_rate_fraction": ("winning trades", "percent"),
+    "profit_factor": ("profit factor", "ratio"),
+    "expectancy": ("profit per trade", "money"),
+    "fees_paid": ("fees paid", "money"),
+    "exposure_fraction": ("time in the market", "percent"),
+}
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -56,6 +80,16 @@ def length_of_time(seconds: float | None) -> str:
     if days:
         return f"{days:,} d {hours} h" if hours else f"{days:,} d"
     return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
+def metric(key: str, value: float | None) -> str:
+    """Return a metric's value by its kind."""
+    kind = METRIC_WORDS[key][1]
+    if kind == "percent":
+        return percent(value)
+    if kind == "time":
+        return length_of_time(value)
+    return number(value, 0 if kind == "count" else 2)
 
 
 def counted(count: int, what: str) -> str:

@@ -1,9 +1,10 @@
-"""`algo-py backtest`: run, list, show and delete backtests."""
+"""`algo-py backtest`: run, list, show, report and delete backtests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,14 +26,16 @@ from algo_py.errors import InvalidInput
 
 if TYPE_CHECKING:
     from algo_py.backtest import BacktestConfig
+    from algo_py.backtest.words import Kind
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    group = typer.Typer(help="Backtests: run, list, show, delete.", rich_markup_mode=None)
+    group = typer.Typer(help="Backtests: run, list, show, report, delete.", rich_markup_mode=None)
     group.command("run")(run)
     group.command("list")(list_saved)
     group.command("show")(show)
+    group.command("report")(report)
     group.command("delete")(delete)
     app.add_typer(group, name="backtest")
 
@@ -205,6 +208,26 @@ def show(
     _print_report(snapshot.config, snapshot.metrics, snapshot.warnings, saved=saved)
 
 
+def report(
+    context: typer.Context,
+    backtest: Annotated[str, typer.Argument(metavar="ID", help="A saved backtest's id or name.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE.html", help="Where to write it; else the backtest's name, in this folder."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write the report of a saved backtest: one HTML file that needs no network and no other file."""
+    from algo_py.backtest import SnapshotStore
+    from algo_py.backtest.report import ReportData, file_name, render_report, write_page
+
+    snapshot = SnapshotStore(workspace_of(context)).load(backtest)
+    file = Path(file_name(snapshot.name)) if output is None else output
+    page = render_report(ReportData.of_snapshot(snapshot)).encode()
+    write_page(page, file, may_replace=force)
+    typer.echo(f"Wrote {file} ({len(page) / 1000:,.0f} kB).")
+
+
 def delete(
     context: typer.Context, backtest: Annotated[str, typer.Argument(metavar="ID", help="A saved backtest's id or name.")]
 ) -> None:
@@ -233,7 +256,7 @@ def _print_report(
     *,
     saved: Sequence[tuple[str, str]] = (),
 ) -> None:
-    from algo_py.backtest.words import terms
+    from algo_py.backtest.words import METRIC_WORDS, terms
 
     params = ", ".join(f"{name}={value}" for name, value in config.params.items())
     print_pairs(
@@ -245,28 +268,13 @@ def _print_report(
             *terms(config),
         ]
     )
-    print_table(("metric", "value"), _metric_rows(metrics), numbers=("value",))
+    rows = [(words, _written(metrics[key], kind)) for key, (words, kind) in METRIC_WORDS.items()]
+    print_table(("metric", "value"), rows, numbers=("value",))
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
 
 
-def _metric_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("equity at the start", number(metrics["initial_equity"])),
-        ("equity at the end", number(metrics["final_equity"])),
-        ("return", percent(metrics["total_return_fraction"])),
-        ("return, the symbols held", percent(metrics["benchmark_return_fraction"])),
-        ("return a year", percent(metrics["cagr_fraction"])),
-        ("volatility a year", percent(metrics["volatility_fraction"])),
-        ("Sharpe ratio", number(metrics["sharpe_ratio"])),
-        ("Sortino ratio", number(metrics["sortino_ratio"])),
-        ("Calmar ratio", number(metrics["calmar_ratio"])),
-        ("largest drawdown", percent(metrics["max_drawdown_fraction"])),
-        ("longest drawdown", length_of_time(metrics["max_drawdown_duration_s"])),
-        ("closed trades", number(metrics["trades"], 0)),
-        ("winning trades", percent(metrics["win_rate_fraction"])),
-        ("profit factor", number(metrics["profit_factor"])),
-        ("profit per trade", number(metrics["expectancy"])),
-        ("fees paid", number(metrics["fees_paid"])),
-        ("time in the market", percent(metrics["exposure_fraction"])),
-    ]
+def _written(value: float | None, kind: Kind) -> str:
+    if kind == "percent":
+        return percent(value)
+    return length_of_time(value) if kind == "time" else number(value, 0 if kind == "count" else 2)
