@@ -13,8 +13,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backtest
 from algo_py.clock import parse_time
 from algo_py.deployment import DeploymentManager
-from algo_py.finstore import FinStore
-from algo_py.finstore.sample import install_sample
 from algo_py.settings import Workspace
 from tests.dashboard.person import Person
 from tests.dashboard.servers import DashboardServer, launch
@@ -42,13 +40,6 @@ def browser() -> Iterator[Browser]:
         browser = launch(playwright)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sample")
-    install_sample(FinStore(root))
-    return root
 
 
 @pytest.fixture

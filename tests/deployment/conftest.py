@@ -11,19 +11,10 @@ import pytest
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backtest
 from algo_py.clock import parse_time
 from algo_py.deployment import DeploymentManager
-from algo_py.finstore import FinStore
-from algo_py.finstore.sample import install_sample
 from algo_py.settings import Workspace
 from tests.processes import stop_everything
 
 Save = Callable[..., Snapshot]
-
-
-@pytest.fixture(scope="session")
-def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("sample")
-    install_sample(FinStore(root))
-    return root
 
 
 @pytest.fixture
