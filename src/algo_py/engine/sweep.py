@@ -12,7 +12,7 @@ import pandas as pd
 from algo_py.clock import monotonic_s
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.sweep_executor import Adaptive, Executor, Pool
-from algo_py.engine.sweep_rank import DEFAULT_RANK, METRICS, direction_of
+from algo_py.engine.sweep_rank import DEFAULT_RANK, METRICS, direction_of, ranked
 from algo_py.engine.sweep_search import ParameterSpace, Search, SearchName, search_for
 from algo_py.engine.sweep_trial import Trial, TrialResults, parameter_columns
 from algo_py.strategy import Bars, Strategy
@@ -33,6 +33,34 @@ Progress = Callable[[SweepProgress], None]
 Cancelled = Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPlan:
+    """Which parameter sets to try.
+
+    `search` takes the whole `grid`, or `samples` sets of it (100 where it is None; fewer where the grid has fewer): `random`
+    without repetition, `tpe` those that Optuna expects to do well by the metric `rank`. Both depend on `seed` alone.
+    """
+
+    grid: Mapping[str, Sequence[Any]]
+    search: SearchName = "grid"
+    samples: int | None = None
+    seed: int = 0
+    rank: str = DEFAULT_RANK
+
+    def begin(self, strategy_class: type[Strategy]) -> tuple[ParameterSpace, Search]:
+        """Return the combinations and a fresh search of them.
+
+        Raises InvalidInput for a parameter that the strategy does not have, a metric that ranks nothing, and a search that cannot
+        be.
+        """
+        direction_of(self.rank)
+        space = ParameterSpace.of(self.grid)
+        for name, choices in zip(space.names, space.values, strict=True):
+            if name not in strategy_class.model_fields:
+                strategy_class.from_params({name: choices[0]})  # it refuses, and knows what was meant
+        return space, search_for(space, self.search, samples=self.samples, seed=self.seed)
+
+
 def sweep(
     strategy_class: type[Strategy],
     bars: Bars,
@@ -47,48 +75,73 @@ def sweep(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> pd.DataFrame:
-    """Run a strategy with many parameter sets and return a row for each, in the order of the search.
+    """Run a strategy with many parameter sets and return a row for each, in the order of the search; see `SweepPlan`.
 
     Columns: the parameters of `grid`, every metric of `simulate` (null where it is undefined), `status` (ok or failed) and
     `error`. A set that is refused or fails has its error there and hurts no other. A row equals what `simulate` gives for that
     set, to the last bit, and rows and their order do not depend on the executor. Parameters that `grid` leaves out have their
-    defaults.
+    defaults. Nothing but metrics is kept.
 
-    `search` takes the whole grid, or `samples` sets of it (100 where it is None; fewer where the grid has fewer): `random`
-    without repetition, `tpe` those that Optuna expects to do well by the metric `rank`. Both depend on `seed` alone.
-    `progress` is called about every 20 ms at most; once `cancelled` returns True the sweep ends and returns the rows that are
-    done. Nothing but metrics is kept. Raises InvalidInput for a parameter that the strategy does not have, a metric that ranks
-    nothing, and a search that cannot be.
+    `progress` is called now and then; once `cancelled` returns True the sweep ends and returns the rows that are done. Raises
+    InvalidInput for a plan that cannot be.
     """
-    space = checked_space(strategy_class, grid)
-    chosen = search_for(space, search, samples=samples, seed=seed)
-    sign = direction_of(rank)
+    plan = SweepPlan(grid=grid, search=search, samples=samples, seed=seed, rank=rank)
+    return run_plan(strategy_class, bars, config, plan=plan, executor=executor, progress=progress, cancelled=cancelled)
+
+
+def run_plan(
+    strategy_class: type[Strategy],
+    bars: Bars,
+    config: PortfolioConfig | None = None,
+    *,
+    plan: SweepPlan,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> pd.DataFrame:
+    """Do what `sweep` does."""
+    space, search = plan.begin(strategy_class)
     trial = Trial(strategy_class, bars, config or PortfolioConfig(), space)
-    rows = _Rows(chosen.total)
-    watch = _Watch(chosen.total, progress)
+    rows, watch = _Rows(search.total), _Watch(search.total, progress)
     with (executor or Adaptive()).start(trial) as pool:
-        _run(chosen, pool, rows, watch, sign=sign, rank=rank, cancelled=cancelled or _never)
+        _run(search, pool, rows, watch, rank=plan.rank, cancelled=cancelled or _never)
     return rows.frame(space)
 
 
-def checked_space(strategy_class: type[Strategy], grid: Mapping[str, Sequence[Any]]) -> ParameterSpace:
-    """Return the combinations of a grid; a name that is not a parameter of the strategy is refused with a hint."""
-    space = ParameterSpace.of(grid)
-    for name, choices in zip(space.names, space.values, strict=True):
-        if name not in strategy_class.model_fields:
-            strategy_class.from_params({name: choices[0]})  # it refuses, and knows what was meant
-    return space
+@dataclass(frozen=True, slots=True)
+class BestSet:
+    """The best parameter set of a sweep and its metrics; undefined ones are None."""
+
+    params: dict[str, Any]
+    metrics: dict[str, float | int | None]
 
 
-def _run(search: Search, pool: Pool, rows: _Rows, watch: _Watch, *, sign: int, rank: str, cancelled: Cancelled) -> None:
-    column = METRICS.index(rank)
+def best_of(results: pd.DataFrame, rank: str = DEFAULT_RANK) -> BestSet | None:
+    """Return the best set of a sweep by `rank`, the first of equals; None where that metric is defined for no set."""
+    usable = ranked(results[results[rank].notna()], rank)
+    if usable.empty:
+        return None
+    first = usable.iloc[0]
+    params = {name: plain(first[name]) for name in results.columns[: -len(METRICS) - 2]}
+    return BestSet(params, {name: plain(first[name]) for name in METRICS})
+
+
+def plain(value: Any) -> Any:
+    """Return a cell of the results as Python's own type, None for what is undefined."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if value is pd.NA or value != value else value
+
+
+def _run(search: Search, pool: Pool, rows: _Rows, watch: _Watch, *, rank: str, cancelled: Cancelled) -> None:
+    sign, column = direction_of(rank), METRICS.index(rank)
     while numbers := search.ask():
         start = rows.begin(numbers)
         for place, results in pool.map(numbers, cancelled):
             rows.put(start + place, results)
             watch.tell(results)
-        if cancelled() and not rows.is_complete:
-            return
+        if not rows.is_complete:
+            return  # cancelled
         scores = sign * rows.metrics[start : start + len(numbers), column]
         search.tell(numbers, [None if np.isnan(score) else float(score) for score in scores])
 

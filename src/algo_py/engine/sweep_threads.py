@@ -24,7 +24,7 @@ def use_one_thread() -> None:
     if "numba" in sys.modules:
         from numba.core import config
 
-        config.NUMBA_NUM_THREADS = 1  # its function for this would start the threads first
+        config.NUMBA_NUM_THREADS = 1  # type: ignore[attr-defined]  # its function for this would start the threads first
     for file in _openblas_files():
         with suppress(OSError):
             library = ctypes.CDLL(file)
