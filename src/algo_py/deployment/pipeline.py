@@ -6,7 +6,7 @@ is folded from recorded fills alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,6 +69,7 @@ class Pipeline:
         self._began_at = began_at
         self._symbols = config.backtest.symbols
         self._account = Account(self._symbols, config.backtest.portfolio_config())
+        self._is_in_doubt = False
 
     @property
     def cash(self) -> Decimal:
@@ -80,32 +81,25 @@ class Pipeline:
 
     def recover(self, now: datetime) -> None:
         """Settle what an earlier process left behind, before anything new is decided."""
-        try:
-            bars = self._feed.see_closes(now)
-        except NoData as error:
-            self._log.warning("run.stale_data", reason=str(error))
-            bars = None
-        calendar, timeframe = self._config.market.calendar, self._config.timeframe
-        self._executor.recover(is_stale=lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta)
+        bars, _ = self._see_closes(now)
+        self._executor.recover(self._comes_too_late(now))
         self._feed.see_opens(now)
         self._executor.follow()
         self._rebuild(bars)
 
     def run(self, now: datetime) -> RunResult:
-        """Do everything that is due at `now`."""
+        """Do everything that is due at `now`. Orders are followed even when the data do not allow new ones."""
         with self._stage("run.data") as told:
-            try:
-                bars = self._feed.see_closes(now)
-            except NoData as error:
-                self._log.warning("run.stale_data", reason=str(error))
-                return RunResult(outcome="skipped", detail={"reason": str(error)})
+            bars, problem = self._see_closes(now)
             told["bars"] = 0 if bars is None else len(bars.index)
-        self._take(self._executor.follow())
+        self._catch_up(now, bars)
         if bars is None:
-            return RunResult(outcome="idle", detail={"reason": "no bar has closed yet"})
+            outcome = "skipped" if problem else "idle"
+            return RunResult(outcome=outcome, detail={"reason": problem or "no bar has closed yet"})
         first_new = self._first_new_row(bars)
         if first_new == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": "no new bar"})
+        self._is_in_doubt = True
         for row in range(first_new, len(bars.index)):
             self._mark(bars, row)
         with self._stage("run.signals") as told:
@@ -114,11 +108,12 @@ class Pipeline:
         with self._stage("run.orders") as told:
             planned = self._decide(bars, signals, first_new)
             told["intents"] = len(planned)
-            self._executor.place(planned)
+            fills = self._executor.place(planned)
             self._feed.see_opens(now)
-            fills = self._executor.follow()
+            fills += self._executor.follow()
             self._take(fills)
             told["fills"] = len(fills)
+        self._is_in_doubt = False
         detail = {"bar_time": format_time(self._last_bar_time), "intents": len(planned), "fills": len(fills)}
         return RunResult(outcome="ok", detail=detail)
 
@@ -128,9 +123,9 @@ class Pipeline:
         The last bar's signals are not looked at: what they ask for would fill after the end.
         """
         self._feed.see_opens(end - timedelta(microseconds=1))
-        self._take(self._executor.follow())
-        self._executor.cancel_open(reason)
-        bars = self._feed.see_closes(end)
+        bars, _ = self._see_closes(end)
+        self._catch_up(end, bars)
+        self._take(self._executor.cancel_open(reason))
         if bars is None or self._first_new_row(bars) == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": reason})
         for row in range(self._first_new_row(bars), len(bars.index)):
@@ -138,6 +133,26 @@ class Pipeline:
         with self._database.write() as connection:
             self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
         return RunResult(outcome="end", detail={"reason": reason})
+
+    def _see_closes(self, now: datetime) -> tuple[Bars | None, str]:
+        try:
+            return self._feed.see_closes(now), ""
+        except NoData as error:
+            self._log.warning("run.stale_data", reason=str(error))
+            return None, str(error)
+
+    def _catch_up(self, now: datetime, bars: Bars | None) -> None:
+        """Take what has happened at the venue since; after a run that broke off, fold the account anew from the journal."""
+        fills = self._executor.recover(self._comes_too_late(now)) + self._executor.follow()
+        if self._is_in_doubt:
+            self._rebuild(bars)
+        else:
+            self._take(fills)
+
+    def _comes_too_late(self, now: datetime) -> Callable[[datetime], bool]:
+        """Return whether an entry decided on the bar with this open time is by now older than one bar."""
+        calendar, timeframe = self._config.market.calendar, self._config.timeframe
+        return lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta
 
     def _decide(self, bars: Bars, signals: Signals, first_new: int) -> list[OrderRequest]:
         """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
@@ -213,6 +228,7 @@ class Pipeline:
                     self._take([fills.pop(0)])
                 self._mark(bars, row)
         self._take(fills)
+        self._is_in_doubt = False
 
     def _in_engine_order(self, fills: list[Fill]) -> list[Fill]:
         """Sort fills as the engine executes them, so that folding them gives its state to the last bit."""

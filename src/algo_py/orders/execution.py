@@ -48,10 +48,9 @@ class Executor:
         self._limits = limits
         self._log = log
 
-    def place(self, requests: Sequence[OrderRequest]) -> None:
-        """Send intents that are journaled as PLANNED, in the given order."""
-        for request in requests:
-            self._place_one(request)
+    def place(self, requests: Sequence[OrderRequest]) -> list[Fill]:
+        """Send intents that are journaled as PLANNED, in the given order; return the fills that the answers brought."""
+        return [fill for request in requests for fill in self._place_one(request)]
 
     def follow(self) -> list[Fill]:
         """Ask the venue about every order that it has accepted, and record what is new; return the new fills."""
@@ -63,39 +62,46 @@ class Executor:
                     new += self._record(order.request, report)
         return new
 
-    def recover(self, is_stale: Callable[[datetime], bool]) -> None:
-        """Settle what an earlier process left behind: look up what may have been sent, then send or drop what was not.
+    def recover(self, is_stale: Callable[[datetime], bool]) -> list[Fill]:
+        """Settle what was left behind: look up what may have been sent, then send or drop what was not; return new fills.
 
         `is_stale` says of a bar's open time whether an entry decided on it comes too late; a late exit is always sent.
         """
+        new: list[Fill] = []
         for order in self._journal.orders(only_open=True):
-            if order.status in (OrderStatus.SUBMITTING, OrderStatus.UNKNOWN) and not self._settle(order):
-                continue
             if order.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED):
                 continue
+            if order.status is not OrderStatus.PLANNED:
+                found = self._settle(order)
+                if found is not None:
+                    new += found
+                    continue
             if order.request.leg is Leg.ENTRY and is_stale(order.request.bar_time):
                 reason = "decided before an interruption; too late to enter"
                 self._journal.mark(order.request.client_order_id, OrderStatus.EXPIRED, reason=reason)
                 self._log.warning("order.expired", **_fields(order.request), reason=reason)
             else:
-                self._place_one(order.request)
+                new += self._place_one(order.request)
+        return new
 
-    def cancel_open(self, reason: str) -> None:
-        """Cancel what is still open at the venue and record how each order ended."""
+    def cancel_open(self, reason: str) -> list[Fill]:
+        """Cancel what is still open at the venue and record how each order ended; return fills that crossed the cancel."""
+        new: list[Fill] = []
         for order in self._journal.orders(only_open=True):
             if order.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED):
                 self._gateway.cancel(order.request.client_order_id)
                 self._log.info("order.cancel", **_fields(order.request), reason=reason)
                 report = self._look_up(order.request.client_order_id)
                 if report is not None:
-                    self._record(order.request, report)
+                    new += self._record(order.request, report)
+        return new
 
-    def _place_one(self, request: OrderRequest) -> None:
+    def _place_one(self, request: OrderRequest) -> list[Fill]:
         denial = check(request, self._limits)
         if denial is not None:
             self._journal.mark(request.client_order_id, OrderStatus.DENIED, reason=str(denial))
             self._log.warning("order.denied", **_fields(request), reason=str(denial))
-            return
+            return []
         self._journal.mark(request.client_order_id, OrderStatus.SUBMITTING)
         try:
             report = self._gateway.submit(request)
@@ -107,21 +113,21 @@ class Executor:
             self._log.warning("order.unknown", **_fields(request), reason=str(error))
         else:
             self._log.info("order.sent", **_fields(request), venue_order_id=report.venue_order_id)
-            self._record(request, report)
+            return self._record(request, report)
+        return []
 
-    def _settle(self, order: JournaledOrder) -> bool:
-        """Look an order of unknown outcome up; True when the venue said that it does not know it, so that it may be sent."""
+    def _settle(self, order: JournaledOrder) -> list[Fill] | None:
+        """Look an order of unknown outcome up; None when the venue said that it does not know it, so that it may be sent."""
         try:
             report = self._gateway.find(order.request.client_order_id)
         except (OutcomeUnknown, RateLimited, VenueDown) as error:
             self._log.warning("order.unknown", **_fields(order.request), reason=str(error))
-            return False
+            return []
         if report is not None:
             self._log.info("order.found", **_fields(order.request), status=report.status)
-            self._record(order.request, report)
-            return False
+            return self._record(order.request, report)
         self._journal.mark(order.request.client_order_id, OrderStatus.PLANNED, reason="not known at the venue")
-        return True
+        return None
 
     def _look_up(self, client_order_id: str) -> OrderReport | None:
         try:
