@@ -11,9 +11,9 @@ import streamlit as st
 
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.errors import shown_as_a_line
+from algo_py.dashboard.components.money import SIZE_TYPES
 from algo_py.dashboard.components.parameter_form import fill_parameters, parameter_form
 from algo_py.dashboard.format import fraction_of, moment, percentage_of, plain
-from algo_py.dashboard.screens.backtest.form import SIZE_TYPES
 from algo_py.dashboard.screens.deployment import state
 from algo_py.dashboard.screens.deployment.schedule import schedule_form
 from algo_py.deployment import DeploymentRequest
