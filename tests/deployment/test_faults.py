@@ -32,25 +32,31 @@ FAULTS = (OutcomeUnknown("no answer"), VenueDown("no route"), RuntimeError("the 
 
 
 class Flaky:
-    """A paper venue behind a bad line. `is_calm` lets everything through."""
+    """A paper venue behind a bad line. A blind one denies, once, the orders whose answer was lost."""
 
     def __init__(self, venue: PaperOMS, chance: random.Random, *, is_blind: bool) -> None:
         self._venue, self._chance, self._is_blind = venue, chance, is_blind
         self.is_calm = False
         self.submitted: list[str] = []
+        self._answer_lost: set[str] = set()
 
     def submit(self, order: OrderRequest) -> OrderReport:
         self._perhaps_fail()
         self.submitted.append(order.client_order_id)
         report = self._venue.submit(order)
+        self._answer_lost.add(order.client_order_id)
         self._perhaps_fail()
+        self._answer_lost.remove(order.client_order_id)
         return report
 
     def find(self, client_order_id: str) -> OrderReport | None:
         self._perhaps_fail()
         report = self._venue.find(client_order_id)
         self._perhaps_fail()
-        return None if self._is_blind else report
+        if self._is_blind and client_order_id in self._answer_lost:
+            self._answer_lost.remove(client_order_id)
+            return None
+        return report
 
     def cancel(self, client_order_id: str) -> None:
         self._perhaps_fail()
