@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from algo_py.backtest.report import METRICS
+from algo_py.backtest.summary import METRICS
 
 from .conftest import RUN, Invoke
 
@@ -155,6 +156,7 @@ def test_indian_equity_pays_the_charges_of_its_day(invoke: Invoke, workspace: Pa
         (("backtest", "run", "ema-cros", *RUN[3:]), 4, "there is no strategy 'ema-cros'. Did you mean 'ema-cross'?"),
         (("backtest", "run", "ema-cross"), 2, "Missing option '--market'. See algo-py backtest run --help"),
         (("backtest", "show", "nothing"), 4, "there is no saved backtest 'nothing'. See algo-py backtest list."),
+        (("backtest", "report", "nothing"), 4, "there is no saved backtest 'nothing'. See algo-py backtest list."),
         (("backtest", "delete", "nothing"), 4, "there is no saved backtest 'nothing'."),
         (("backtest",), 2, "Missing command. See algo-py backtest --help"),
         (("strategies", "show", "ema"), 4, "there is no strategy 'ema'."),
@@ -218,6 +220,24 @@ def test_what_a_strategy_prints_does_not_disturb_the_json(invoke: Invoke, worksp
     assert ran.json()["strategy"] == "my-first-strategy"
     assert "in run" in ran.err
     assert "while loading" in ran.err
+
+
+def test_a_report_is_one_file_that_is_not_replaced_unasked(invoke: Invoke, workspace: Path) -> None:
+    saved = invoke(*RUN, "--save", "BTC/USDT daily", "--json").json()
+    wrote = invoke("backtest", "report", "BTC/USDT daily")
+    file = workspace / "BTC-USDT-daily.html"
+    assert re.fullmatch(r"Wrote BTC-USDT-daily\.html \(\d+ kB\)\.\n", wrote.out)
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert f'<data value="{saved["metrics"]["sharpe_ratio"]!r}" data-metric="sharpe_ratio">' in page
+    again = invoke("backtest", "report", saved["id"])
+    assert (again.code, again.out) == (3, "")
+    assert again.err == "error: BTC-USDT-daily.html is there already. Replace it with --force, or name another file with -o.\n"
+    file.write_text("old", encoding="utf-8")
+    assert invoke("backtest", "report", saved["id"], "--force").code == 0
+    assert invoke("backtest", "report", saved["id"], "-o", workspace / "other.html").code == 0
+    assert file.read_text(encoding="utf-8") == page == (workspace / "other.html").read_text(encoding="utf-8")
+    assert invoke("backtest", "report", saved["id"], "-o", workspace / "none" / "other.html").code == 3
 
 
 def test_a_damaged_backtest_is_shown_as_damaged(invoke: Invoke, workspace: Path) -> None:

@@ -58,9 +58,9 @@ class Curves:
 
 
 def _units(bars: Bars, portfolio: Portfolio) -> np.ndarray:
-    """Return the units held at each close, time x symbol, below 0 when short: the running sum of the fills.
+    """Return the units held at each close, time x symbol, below 0 when short: what the last fill before it left.
 
-    An exit sells exactly what its entry bought, so that a closed position is 0 and not a rest of rounding.
+    An entry opens and an exit closes the whole position, so nothing is summed up and a closed position is exactly 0.
     """
     orders = portfolio.orders
     filled = orders[orders["status"] == "FILLED"]
@@ -68,15 +68,16 @@ def _units(bars: Bars, portfolio: Portfolio) -> np.ndarray:
     moments = filled["bar_time" if portfolio.config.execution == "close" else "time"]
     rows = bars.index.get_indexer(pd.DatetimeIndex(moments))
     columns = np.array([bars.symbols.index(symbol) for symbol in filled["symbol"]], dtype=np.intp)
-    changes = np.zeros((len(bars.index), len(bars.symbols)))
-    np.add.at(changes, (rows, columns), filled["quantity"].to_numpy() * np.where(filled["side"] == "BUY", 1.0, -1.0))
-    units: np.ndarray = np.cumsum(changes, axis=0)
+    signed = filled["quantity"].to_numpy() * np.where(filled["side"] == "BUY", 1.0, -1.0)
+    left = np.full((len(bars.index), len(bars.symbols)), np.nan)
+    left[rows, columns] = np.where(filled["reason"] == "entry", signed, 0.0)  # of several in a bar the last one stays
+    units: np.ndarray = np.nan_to_num(_last_known(left))
     return units
 
 
-def _last_known(closes: np.ndarray) -> np.ndarray:
-    """Return the closes, each hole filled with the close before it."""
-    return pd.DataFrame(closes).ffill().to_numpy()
+def _last_known(values: np.ndarray) -> np.ndarray:
+    """Return the values of each column, each hole filled with the value before it."""
+    return pd.DataFrame(values).ffill().to_numpy()
 
 
 def _first_known(closes: np.ndarray) -> np.ndarray:

@@ -41,8 +41,8 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """Return `+1,234.50` or `−1,234.50`."""
-    return DASH if value is None else f"{_unsigned_zero(value, digits):+,.{digits}f}".replace("-", "−")
+    """Return `+1,234.50` or `−1,234.50`; what rounds to 0 has no sign."""
+    return f"+{number(value, digits)}" if value is not None and round(value, digits) > 0 else number(value, digits)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -7,7 +7,7 @@ from algo_py.backtest.report.costs import Costs, costs_of
 from algo_py.backtest.report.data import ReportData
 from algo_py.backtest.report.headline import clock_time
 from algo_py.backtest.report.markup import Content, Markup, element
-from algo_py.backtest.report.performance import NOT_SAVED, Section, section
+from algo_py.backtest.report.performance import NOT_SAVED, Section, empty_section, section
 from algo_py.backtest.report.tables import exact, pairs, table
 from algo_py.backtest.report.trades import TradeGroup, duration_histogram, return_histogram, trade_groups
 from algo_py.backtest.words import counted, number, percent, price, signed, signed_percent
@@ -21,7 +21,7 @@ def distribution_section(data: ReportData) -> Section:
     """Histograms of returns and durations, and the trades by symbol, direction and reason of the exit."""
     trades = data.trades
     if trades.empty:
-        return section("Trades", None, element("p", "No trade was closed.", class_="empty"))
+        return empty_section("Trades", "No trade was closed.")
     figures = [
         histogram(
             return_histogram(trades),
@@ -62,9 +62,9 @@ def positions_section(data: ReportData) -> Section:
     found = data.open_positions
     title = "Open at the end"
     if found is None:
-        return section(title, None, element("p", f"Open positions are {NOT_SAVED}.", class_="empty"))
+        return empty_section(title, f"Open positions are {NOT_SAVED}.")
     if found.empty:
-        return section(title, None, element("p", "No position was open.", class_="empty"))
+        return empty_section(title, "No position was open.")
     spacing = data.config.timeframe.delta
     rows = [
         (
@@ -87,7 +87,7 @@ def trades_section(data: ReportData) -> Section:
     """Every closed trade, or the last ones where there are very many."""
     trades = data.trades
     if trades.empty:
-        return section("All trades", None, element("p", "No trade was closed.", class_="empty"))
+        return empty_section("All trades", "No trade was closed.")
     shown = trades.iloc[-MOST_TRADES:]
     spacing = data.config.timeframe.delta
     rows = [

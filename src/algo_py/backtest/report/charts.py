@@ -101,7 +101,8 @@ def histogram(
     low, high = bins[0].low, bins[-1].high
     scale = Scale(0.0, float(max(one.count for one in bins)) * 1.06)
     across = Scale(low, high)
-    ticks = [Tick(across.place(value), write(value)) for value in across.values(7)]
+    labels = {write(value): across.place(value) for value in reversed(across.values(7))}
+    ticks = [Tick(place, label) for label, place in reversed(labels.items())]
     drawn = _grid(scale, (), height)
     for one in bins:
         left, right = across.place(one.low) * _WIDTH, across.place(one.high) * _WIDTH

@@ -56,6 +56,11 @@ def section(title: str, note: str | None, *content: Content, charts: dict[str, C
     return Section(element("section", head, content), charts or {})
 
 
+def empty_section(title: str, why: str, *, note: str | None = None) -> Section:
+    """Build a section that says why there is nothing in it."""
+    return section(title, note, element("p", why, class_="empty"))
+
+
 def equity_section(data: ReportData) -> Section:
     """Equity against the benchmark, and how far it was below its highest value."""
     curves, initial = data.curves, data.config.initial_cash
@@ -126,14 +131,13 @@ def months_section(data: ReportData) -> Section:
 
 def rolling_section(data: ReportData) -> Section:
     """The Sharpe ratio over time."""
-    equity = data.curves.equity
+    title, equity, initial = "Rolling Sharpe ratio", data.curves.equity, data.config.initial_cash
     window = rolling_window(len(equity), data.periods_per_year)
     if window is None:
-        return section(
-            "Rolling Sharpe ratio", None, element("p", "The period is too short for a rolling figure.", class_="empty")
-        )
-    initial = data.config.initial_cash
+        return empty_section(title, "The period is too short for a rolling figure.")
     values = rolling_sharpe(equity, initial, window=window.bars, periods_per_year=data.periods_per_year)
+    if values.isna().all():
+        return empty_section(title, "Equity did not move, so that there is none.")
     chart = time_chart(
         "sharpe",
         [Line(name="Sharpe ratio", look="sharpe", values=values)],
@@ -146,7 +150,7 @@ def rolling_section(data: ReportData) -> Section:
     )
     span = "a year" if window.months == 12 else counted(window.months, "month")
     note = f"Of the last {counted(window.bars, 'bar')}, about {span}."
-    return section("Rolling Sharpe ratio", note, chart.figure, charts={"sharpe": chart})
+    return section(title, note, chart.figure, charts={"sharpe": chart})
 
 
 def exposure_section(data: ReportData) -> Section:
@@ -154,9 +158,9 @@ def exposure_section(data: ReportData) -> Section:
     in_market = percent(data.metrics["exposure_fraction"])
     found = exposure_of(data.curves)
     if found is None:
-        return section(
-            "Exposure", f"In the market in {in_market} of the bars.", element("p", f"The curve is {NOT_SAVED}.", class_="empty")
-        )
+        return empty_section("Exposure", f"The curve is {NOT_SAVED}.", note=f"In the market in {in_market} of the bars.")
+    if not data.metrics["exposure_fraction"]:
+        return empty_section("Exposure", "No position was ever open.")
     lines = [Line(name="Long", look="long", values=found.long, is_filled=True, is_stepped=True)]
     if found.has_shorts:
         lines.append(Line(name="Short", look="short", values=-found.short, is_filled=True, is_stepped=True))
@@ -180,7 +184,7 @@ def drawdowns_section(data: ReportData) -> Section:
     """The deepest drawdowns."""
     episodes = drawdown_episodes(data.curves.equity, data.config.initial_cash)
     if not episodes:
-        return section("Deepest drawdowns", None, element("p", "Equity was never below an earlier value.", class_="empty"))
+        return empty_section("Deepest drawdowns", "Equity was never below an earlier value.")
     spacing = data.config.timeframe.delta
 
     def when(moment: datetime | None) -> str:

@@ -66,10 +66,13 @@ def value_scale(values: np.ndarray, *, include: float | None = None, may_be_log:
     if include is not None:
         known = np.append(known, include)
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    if low == high:
+        air = abs(high) * 0.05 or 0.05
+        return Scale(low - air, high + air)
     if may_be_log and low > 0.0 and high / low > _LOGARITHMIC_FROM:
         air = (high / low) ** 0.04
         return Scale(low / air, high * air, is_log=True)
-    air = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
+    air = (high - low) * 0.06
     return Scale(low if low == 0.0 and include == 0.0 else low - air, high if high == 0.0 and include == 0.0 else high + air)
 
 
