@@ -45,6 +45,14 @@ def signed(value: float | None, digits: int = 2) -> str:
     return f"+{number(value, digits)}" if value is not None and round(value, digits) > 0 else number(value, digits)
 
 
+def short_number(value: float, largest: float) -> str:
+    """Return a number for an axis whose largest one is `largest`: `950`, `12,500`, `125 k`, `2.5 M`."""
+    for unit, name in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
+        if largest >= unit and largest >= 1e5:
+            return f"{value / unit:,.10g} {name}".replace("-", "−")
+    return number(value, 0 if largest >= 100 else 2)
+
+
 def percent(fraction: float | None, digits: int = 2) -> str:
     """Return `12.30 %` for 0.123."""
     return DASH if fraction is None else f"{number(fraction * 100, digits)} %"

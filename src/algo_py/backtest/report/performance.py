@@ -16,7 +16,7 @@ from algo_py.backtest.report.returns import drawdown, drawdown_episodes, monthly
 from algo_py.backtest.report.scales import value_scale
 from algo_py.backtest.report.tables import exact, metric_pairs, month_table, pairs, table
 from algo_py.backtest.report.trades import trade_statistics
-from algo_py.backtest.words import counted, length_of_time, number, percent
+from algo_py.backtest.words import counted, length_of_time, number, percent, short_number
 
 NOT_SAVED = "not saved in this backtest"
 
@@ -73,7 +73,7 @@ def equity_section(data: ReportData) -> Section:
         lines,
         scale=scale,
         unit="money",
-        write=lambda value: number(value, 0 if abs(value) >= 100 else 2),
+        write=lambda value: short_number(value, max(abs(scale.low), abs(scale.high))),
         zone=data.zone,
         describe=f"Equity from {number(initial)} to {number(data.metrics['final_equity'])} {data.currency}",
         height=320,
