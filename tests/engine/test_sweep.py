@@ -18,6 +18,7 @@ from algo_py.engine.sweep import SweepProgress, best_of, sweep
 from algo_py.engine.sweep_executor import Adaptive, Executor, Forked, InProcess
 from algo_py.engine.sweep_folds import part_of
 from algo_py.engine.sweep_rank import DIRECTIONS, METRICS, direction_of, ranked
+from algo_py.engine.sweep_search import SEARCHES
 from algo_py.errors import InvalidInput
 from algo_py.strategy import Bars, Field, Signals, Strategy, evaluate
 from algo_py.strategy.indicators import cross_above, cross_below
@@ -162,7 +163,7 @@ def test_tpe_looks_where_it_is_good() -> None:
             return Signals(entries, exits)
 
     bars = Walk(seed=5, rows=400).bars()
-    grid = {"x": list(range(100)), "y": ["a", "b", "c"]}
+    grid: dict[str, list[Any]] = {"x": list(range(100)), "y": ["a", "b", "c"]}
     results = sweep(Hill, bars, CONFIG, grid=grid, search="tpe", samples=80, seed=0, rank="fees_paid")
     later = results.iloc[40:]
     assert ((later["y"] == "b") & ((later["x"] - 70).abs() < 25)).mean() > 0.3  # blindly: 0.17
@@ -170,8 +171,8 @@ def test_tpe_looks_where_it_is_good() -> None:
 
 def test_more_samples_than_sets_are_all_sets() -> None:
     bars = Walk(seed=2).bars()
-    for search in ("random", "tpe"):
-        results = sweep(EmaCross, bars, CONFIG, grid={"fast": [3, 5], "slow": [9]}, search=search, samples=50)  # type: ignore[arg-type]
+    for search in SEARCHES[1:]:
+        results = sweep(EmaCross, bars, CONFIG, grid={"fast": [3, 5], "slow": [9]}, search=search, samples=50)
         assert sorted(results["fast"]) == [3, 5]
 
 
@@ -241,7 +242,7 @@ def test_workers_use_one_thread_each() -> None:
         x: int = 1
 
         def run(self, bars: Bars) -> Signals:
-            from threadpoolctl import threadpool_info
+            from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
             raise RuntimeError(f"{max(pool['num_threads'] for pool in threadpool_info())} threads at most")
 

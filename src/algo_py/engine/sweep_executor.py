@@ -185,8 +185,12 @@ class _ForkedPool:
     def __init__(self, work: Work, workers: int) -> None:
         self._work = work
         self._workers: list[_Worker] = []
-        for _ in range(workers):
-            self._workers.append(self._fork())
+        try:
+            for _ in range(workers):
+                self._workers.append(self._fork())
+        except OSError:  # no more processes, or no memory for one
+            self.end()
+            raise
 
     def map(self, numbers: Sequence[int], cancelled: Cancelled) -> Iterator[tuple[int, TrialResults]]:
         plan = _Plan(len(numbers), len(self._workers))
