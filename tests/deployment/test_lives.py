@@ -152,6 +152,16 @@ def test_a_hanging_worker_is_shown_as_stalled_and_can_still_be_stopped(manager: 
     reach(manager, deployment, "stopped")
 
 
+def test_a_worker_that_somebody_suspends_for_long_is_killed_and_goes_on(
+    manager: DeploymentManager, saved: Snapshot, until_the_end: Callable[[Deployment], None]
+) -> None:
+    """It may hold the database's write lock; left as it is, it would block everybody."""
+    deployment = run_on(manager, deploy(manager, bars_per_s=100), 20)
+    kill(deployment, signal.SIGSTOP)
+    reach_another_process(manager, deployment)
+    until_the_end(deployment)
+
+
 def test_a_deployment_that_keeps_crashing_is_given_up_with_the_reason(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:

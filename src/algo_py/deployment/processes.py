@@ -15,9 +15,12 @@ from typing import Self
 
 import psutil
 
+from algo_py.clock import SystemClock
 from algo_py.errors import Conflict
 
 _SAME_PROCESS_S = 1.0
+_LOCK_TRIES = 20
+_LOCK_PAUSE_S = 0.02
 
 
 class ProcessLock:
@@ -30,13 +33,16 @@ class ProcessLock:
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise Conflict(f"{self._path} is locked by another process") from None
-        self._handle = handle
-        return self
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                SystemClock().sleep(_LOCK_PAUSE_S)  # somebody may only be asking whether it is held
+            else:
+                self._handle = handle
+                return self
+        os.close(handle)
+        raise Conflict(f"{self._path} is locked by another process")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.drop()
@@ -76,6 +82,16 @@ def is_same_process(pid: int | None, pid_created_s: float | None) -> bool:
         process = psutil.Process(pid)
         alive = process.status() != psutil.STATUS_ZOMBIE
         return alive and abs(process.create_time() - pid_created_s) < _SAME_PROCESS_S
+    except psutil.NoSuchProcess:
+        return False
+
+
+def is_suspended(pid: int | None, pid_created_s: float | None) -> bool:
+    """Return whether that process lives but somebody has stopped it (SIGSTOP), so that it cannot go on by itself."""
+    if pid is None or not is_same_process(pid, pid_created_s):
+        return False
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     except psutil.NoSuchProcess:
         return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database, open_database
 from algo_py.deployment.launcher import ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
-from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, signal_process
+from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import Conflict
@@ -24,6 +25,7 @@ from algo_py.settings import SupervisorSettings, Workspace
 
 LOCK_FILE = "supervisor.lock"
 _POLL_S = 0.1
+_PAUSE_AFTER_ERROR_S = 1.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _EXIT_ALREADY_RUNNING = 75
 
@@ -60,7 +62,13 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_stop)
         idle_since_s = monotonic_s()
         while not self._stopping and lock_path(self._workspace).exists():
-            if self.step():
+            try:
+                busy = self.step()
+            except Exception:  # noqa: BLE001  the supervisor's own border: a full disk today must not leave nobody to care tomorrow
+                traceback.print_exc()
+                self._clock.sleep(_PAUSE_AFTER_ERROR_S)
+                continue
+            if busy:
                 idle_since_s = monotonic_s()
             elif monotonic_s() - idle_since_s > self._settings.idle_exit_s:
                 break
@@ -75,10 +83,14 @@ class Supervisor:
         busy = False
         for row in rows:
             alive = self._is_alive(row)
+            if not alive and not row.state.has_ended:
+                row = self._store.get(row.id)  # its last words may have come since the rows were read
             if row.wanted is Wanted.STOPPED:
                 self._see_to_stop(row, alive=alive)
             elif not alive and not row.state.has_ended:
                 self._see_to_start(row, exit_code=exit_codes.get(row.id))
+            elif alive:
+                self._see_to_suspension(row)
             busy = busy or alive or (row.wanted is Wanted.RUNNING and not row.state.has_ended)
         return busy
 
@@ -134,6 +146,17 @@ class Supervisor:
             care.asked_to_stop_s = now_s
             signal_process(row.pid, row.pid_created_s, signal.SIGTERM)
         elif now_s - care.asked_to_stop_s > self._settings.stop_grace_s:
+            signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
+
+    def _see_to_suspension(self, row: DeploymentRow) -> None:
+        """Kill a process that somebody has stopped for long: it may hold the database's write lock, and then nobody can write.
+
+        It is restarted like any that died. One that is merely slow is left alone.
+        """
+        if row.heartbeat_at is None or row.pid is None or row.pid_created_s is None:
+            return
+        silence_s = (self._clock.now() - row.heartbeat_at).total_seconds()
+        if silence_s > 2 * self._settings.stalled_after_s and is_suspended(row.pid, row.pid_created_s):
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
 
     def _care_of(self, deployment_id: str) -> _Care:

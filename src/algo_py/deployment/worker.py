@@ -13,6 +13,7 @@ from datetime import datetime
 from types import FrameType
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
@@ -211,9 +212,14 @@ class _Life:
         return State.FINISHED, reason
 
     def _beat(self) -> None:
-        if monotonic_s() >= self._next_beat_s:
+        if monotonic_s() < self._next_beat_s:
+            return
+        self._next_beat_s = monotonic_s() + self._settings.heartbeat_s
+        try:
             self._store.beat(self._config.id, at=self._wall.now(), next_run_at=self._next_run)
-            self._next_beat_s = monotonic_s() + self._settings.heartbeat_s
+        except (AlgoPyError, SQLAlchemyError) as error:
+            # Without a heartbeat it will be shown as stalled, which is then true; trading goes on when the disk does.
+            self._log.warning("deployment.no_heartbeat", reason=str(error))
 
     def _enter(self, state: State, reason: str) -> None:
         self._state = state

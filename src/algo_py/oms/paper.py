@@ -152,7 +152,7 @@ class PaperOMS:
 
     def _fill(self, row: Any, time: datetime, raw_price: float) -> None:
         books, self._books = self._current_books(), None  # None until committed: an error on the way means reading them again
-        result = books.execute(row.symbol, row.side, row.leg, float(row.quantity), raw_price)
+        result = books.execute(row.symbol, row.side, row.leg, float(row.quantity), raw_price, moment=time)
         with self._database.write() as connection:
             if result.denied is not None:
                 self._end(connection, row.client_order_id, OrderStatus.REJECTED, result.denied)
