@@ -72,7 +72,7 @@ def assert_equal(manager: DeploymentManager, deployment: Deployment, snapshot: S
             "market": "indian_equity",
             "timeframe": "1d",
             "symbols": ("RELIANCE", "TCS", "INFY"),
-            "start": parse_time("2024-10-01"),
+            "start": parse_time("2024-06-01"),
             "end": parse_time("2025-04-01"),
             "initial_cash": 1_000_000.0,
             "params": {"fast": 3, "slow": 8},
