@@ -44,6 +44,8 @@ $(VENV)/.run: requirements/run.lock pyproject.toml
 	@echo "Installing into $(VENV); the first time takes about a minute."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Compiling the engine, once."
+	@$(BIN)/python -m algo_py.engine.warm_up
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.lock

@@ -190,10 +190,9 @@ def main(arguments: list[str]) -> int:
 def _load_libraries() -> None:
     """Import what every deployment needs, once, before the first fork; load the compiled step from its cache."""
     import algo_py.deployment.worker  # noqa: F401
-    from algo_py.engine import Account, PortfolioConfig
+    from algo_py.engine.warm_up import warm_up
 
-    account = Account(("A",), PortfolioConfig())
-    account.execute("A", "BUY", "entry", 1.0, 1.0)
+    warm_up()
 
 
 if __name__ == "__main__":
