@@ -60,23 +60,37 @@ def sweep(
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="End of the period, exclusive; else the last stored bar's close.")
     ] = None,
-    cash: Annotated[float | None, typer.Option(metavar="AMOUNT", help="See `algo-py backtest run`, as for all below.")] = None,
-    size: Annotated[float | None, typer.Option(metavar="NUMBER")] = None,
-    size_type: Annotated[str | None, typer.Option(metavar="percent|value|amount")] = None,
-    fees: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    maker_fees: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    fixed_fees: Annotated[float | None, typer.Option(metavar="AMOUNT")] = None,
-    costs: Annotated[str | None, typer.Option(metavar="SCHEDULE")] = None,
-    slippage: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    borrow_rate_annual: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    stop_loss: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    take_profit: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    trailing_stop: Annotated[float | None, typer.Option(metavar="FRACTION")] = None,
-    max_hold_bars: Annotated[int | None, typer.Option(metavar="BARS")] = None,
-    direction: Annotated[str | None, typer.Option(metavar="long|short|both")] = None,
-    execution: Annotated[str | None, typer.Option(metavar="next_open|close")] = None,
-    cash_sharing: Annotated[bool | None, typer.Option()] = None,
-    allow_partial: Annotated[bool | None, typer.Option()] = None,
+    cash: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000.")] = None,
+    size: Annotated[float | None, typer.Option(metavar="NUMBER", help="Size of an entry, by size type; else 1.0.")] = None,
+    size_type: Annotated[
+        str | None, typer.Option(metavar="percent|value|amount", help="Fraction of equity, quote currency, or units.")
+    ] = None,
+    fees: Annotated[float | None, typer.Option(metavar="FRACTION", help="Fee of a fill; else the market's.")] = None,
+    maker_fees: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Fee of a take-profit's fill; else as --fees.")
+    ] = None,
+    fixed_fees: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Fee of a fill on top; else 0.")] = None,
+    costs: Annotated[
+        str | None, typer.Option(metavar="SCHEDULE", help="nse_delivery: statutory charges, in place of --fees.")
+    ] = None,
+    slippage: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="How much worse a fill is; else the market's.")
+    ] = None,
+    borrow_rate_annual: Annotated[float | None, typer.Option(metavar="FRACTION", help="Yearly cost of a short; else 0.")] = None,
+    stop_loss: Annotated[float | None, typer.Option(metavar="FRACTION", help="Close a position that has lost this.")] = None,
+    take_profit: Annotated[float | None, typer.Option(metavar="FRACTION", help="Close a position that has gained this.")] = None,
+    trailing_stop: Annotated[
+        float | None, typer.Option(metavar="FRACTION", help="Close a position that has come back by this from its best price.")
+    ] = None,
+    max_hold_bars: Annotated[int | None, typer.Option(metavar="BARS", help="Close a position after so many bars.")] = None,
+    direction: Annotated[
+        str | None, typer.Option(metavar="long|short|both", help="Which signals are followed; else long.")
+    ] = None,
+    execution: Annotated[str | None, typer.Option(metavar="next_open|close", help="Where orders fill; else next_open.")] = None,
+    cash_sharing: Annotated[
+        bool | None, typer.Option(help="One pool of cash for all symbols (the default), or equal parts.")
+    ] = None,
+    allow_partial: Annotated[bool | None, typer.Option(help="Shrink an entry that lacks cash (the default), or deny it.")] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Try many parameter sets of a strategy over stored bars and show the best.

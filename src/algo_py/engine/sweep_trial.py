@@ -115,9 +115,16 @@ class Trial:
 
 
 class _CheckedSignals(Signals):
-    """Signals whose frames need little checking: those that carry the bars' own times and symbols, as most do."""
+    """Signals that are checked once, and quickly where a frame carries the bars' own times and symbols, as most do."""
 
     def array(self, name: str, bars: Bars) -> np.ndarray | None:
+        # Whoever asks means the same bars: those of the trial, or a run's own view of them.
+        if name not in self.__dict__:
+            self.__dict__[name] = self._array(name, bars)
+        found: np.ndarray | None = self.__dict__[name]
+        return found
+
+    def _array(self, name: str, bars: Bars) -> np.ndarray | None:
         frame = getattr(self, name)
         if isinstance(frame, pd.DataFrame) and frame.index.is_(bars.index) and frame.columns.is_(bars.close.columns):
             values = frame.to_numpy()
