@@ -23,6 +23,11 @@ class Person:
         expect(self.page.get_by_role("heading", level=1).or_(self.page.get_by_role("alert")).first).to_be_visible()
         self.waits_for_quiet()
 
+    def opens_from_menu(self, title: str) -> None:
+        """Go to another page within the session."""
+        self.page.get_by_role("link", name=title, exact=True).click()
+        expect(self.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+
     def waits_for_quiet(self) -> None:
         """Wait until the page shows the answer to the last click."""
         expect(self.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")

@@ -10,7 +10,7 @@ from streamlit.navigation.page import Page
 
 from algo_py.dashboard.clients import Clients
 
-OVERVIEW, BACKTEST, DEPLOYMENT = "overview", "backtest", "deployment"
+OVERVIEW, BACKTEST, SWEEP, DEPLOYMENT = "overview", "backtest", "sweep", "deployment"
 
 
 @dataclass(frozen=True, slots=True)

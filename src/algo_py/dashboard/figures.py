@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly loads its names lazily
 
-from algo_py.dashboard.theme import ENTRY, EXIT, FALL, LINE, PRICE, RISE, SHADE
+from algo_py.dashboard.theme import ENTRY, EXIT, FALL, HEAT, LINE, PRICE, RISE, SHADE
 
 MOST_POINTS: Final = 2_000
 MOST_LIVE_POINTS: Final = 600
@@ -86,6 +86,53 @@ def account_figure(equity: pd.Series, *, initial: float, currency: str, height: 
         "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f"},
     }
     return _figure([_money_line(thin(equity, MOST_LIVE_POINTS), currency)], layout)
+
+
+def heat_figure(
+    values: pd.DataFrame,
+    text: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    name: str,
+    is_less_better: bool,
+    is_written: bool,
+    marked: tuple[str, str] | None,
+) -> Figure:
+    """Draw a map of `values`, whose row and column labels are texts; better is brighter, and `marked` (column, row) has a ring.
+
+    `text` holds what each value is in words: shown on the fields if `is_written`, and under the pointer.
+    """
+    field: _Trace = {
+        "type": "heatmap",
+        "x": values.columns.tolist(),
+        "y": values.index.tolist(),
+        "z": values.to_numpy(),
+        "text": text.to_numpy(),
+        "texttemplate": "%{text}" if is_written else "",
+        "textfont": {"size": 13},
+        "hovertemplate": f"{x} %{{x}}<br>{y} %{{y}}<br>{name} %{{text}}<extra></extra>",
+        "colorscale": HEAT,
+        "reversescale": is_less_better,
+        "xgap": 1,
+        "ygap": 1,
+        "colorbar": {"thickness": 12, "outlinewidth": 0},
+    }
+    ring: _Trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [marked[0]] if marked else [],
+        "y": [marked[1]] if marked else [],
+        "marker": {"symbol": "circle-open", "size": 34, "color": EXIT, "line": {"width": 3}},
+        "hoverinfo": "skip",
+    }
+    layout = {
+        "height": 430,
+        "hovermode": "closest",
+        "xaxis": {"type": "category", "title": {"text": x}, "showgrid": False},
+        "yaxis": {"type": "category", "title": {"text": y}, "showgrid": False},
+    }
+    return _figure([field, ring], layout)
 
 
 def _money_line(equity: pd.Series, currency: str) -> _Trace:

@@ -14,6 +14,7 @@ RISE: Final = "#26a17b"
 FALL: Final = "#d9525c"
 ENTRY: Final = "#16a06f"
 EXIT: Final = "#d33f4a"
+HEAT: Final = "Viridis"
 SHADE: Final = "rgba(217, 82, 92, 0.18)"
 
 _ASSETS = Path(__file__).parent / "assets"

@@ -70,13 +70,14 @@ def parameter_form(fields: Sequence[ParameterField], *, key: str) -> dict[str, A
     for first in range(0, len(fields), _COLUMNS):
         for column, field in zip(st.columns(_COLUMNS), fields[first : first + _COLUMNS], strict=False):
             with column:
-                value = _widget(field, key=f"{key}.{field.name}")
+                value = parameter_input(field, key=f"{key}.{field.name}")
             if value is not None or field.may_be_empty:
                 values[field.name] = value
     return values
 
 
-def _widget(field: ParameterField, *, key: str) -> Any:
+def parameter_input(field: ParameterField, *, key: str) -> Any:
+    """Show one parameter's field and return its value."""
     default = _shown(field, field.default)
     if field.kind == "boolean":
         return st.checkbox(field.label, value=default, key=key, help=field.help, persist_state="session")

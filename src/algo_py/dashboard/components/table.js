@@ -5,7 +5,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const table = frame.querySelector("table");
   frame.style.maxHeight = `${data.height}px`;
   table.setAttribute("aria-label", data.label);
-  writeHead(table.tHead, data);
+  writeHead(table.tHead, data, setTriggerValue);
 
   const body = table.tBodies[0];
   const known = new Map([...body.rows].map((row) => [row.dataset.id, row]));
@@ -21,7 +21,17 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
 }
 
-function writeHead(head, data) {
+function writeHead(head, data, setTriggerValue) {
+  writeHeadings(head, data, setTriggerValue);
+  const headings = [...head.querySelectorAll("th")];
+  headings.forEach((cell, place) => {
+    const [column, direction] = data.order ?? [null, ""];
+    if (place === column) cell.setAttribute("aria-sort", direction);
+    else cell.removeAttribute("aria-sort");
+  });
+}
+
+function writeHeadings(head, data, setTriggerValue) {
   const labels = data.columns.map(([label]) => label);
   if (head.dataset.labels === JSON.stringify(labels)) return;
   head.dataset.labels = JSON.stringify(labels);
@@ -31,10 +41,18 @@ function writeHead(head, data) {
     cell.className = "choice";
     row.append(cell);
   }
-  data.columns.forEach(([label, isNumber]) => {
+  data.columns.forEach(([label, isNumber], place) => {
     const cell = document.createElement("th");
     cell.scope = "col";
-    cell.textContent = label;
+    if (data.sortable) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.addEventListener("click", () => setTriggerValue("sorted", place));
+      cell.append(button);
+    } else {
+      cell.textContent = label;
+    }
     cell.classList.toggle("number", isNumber);
     row.append(cell);
   });

@@ -29,6 +29,14 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """By which column rows are sorted, counted from 0."""
+
+    column: int
+    is_ascending: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What stands in one field: a text, a smaller note under it, and a tone, which makes the text a badge."""
 
@@ -53,10 +61,13 @@ def table(
     key: str,
     selected: str | None = None,
     on_select: Callable[[str], None] | None = None,
+    order: Order | None = None,
+    on_sort: Callable[[int], None] | None = None,
     height: int = 360,
 ) -> None:
     """Show a table, at most `height` pixels high. With `on_select` each row gets a radio button, and a click calls it with the
-    row's id before the page runs again.
+    row's id before the page runs again. With `on_sort` each heading is a button, and a click calls it with the column's number;
+    `order` says how the rows given are sorted.
     """
 
     def picked() -> None:
@@ -64,6 +75,12 @@ def table(
             chosen = st.session_state[key].picked
             if chosen is not None:
                 on_select(str(chosen))
+
+    def sorted_by() -> None:
+        if on_sort is not None:
+            column = st.session_state[key].sorted
+            if column is not None:
+                on_sort(int(column))
 
     _renderer()(
         key=key,
@@ -73,9 +90,12 @@ def table(
             "rows": [[row.id, [[cell.text, cell.note, cell.tone] for cell in row.cells]] for row in rows],
             "selectable": on_select is not None,
             "selected": selected,
+            "sortable": on_sort is not None,
+            "order": None if order is None else [order.column, "ascending" if order.is_ascending else "descending"],
             "height": height,
         },
         on_picked_change=picked,
+        on_sorted_change=sorted_by,
     )
 
 
