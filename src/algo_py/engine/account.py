@@ -87,8 +87,9 @@ class Account:
         self._pools = inputs.pools_of(self.symbols, config)
         count = len(self.symbols)
         self._closes, self._highs, self._lows = np.empty(count), np.empty(count), np.empty(count)
-        self._signals = np.zeros((count, 4), dtype=np.bool_)
+        self._flag, self._signals = np.empty(count, dtype=np.bool_), np.zeros(count, dtype=np.int64)
         self._choices = np.empty((count, 3))
+        self._holding = np.empty(count, dtype=np.int64)
 
     @property
     def cash(self) -> float:
@@ -99,8 +100,9 @@ class Account:
     def equity(self) -> float:
         """Cash plus positions at the last marked close (before the first one: at the fill's price)."""
         if self._shared:
-            return float(self._kernel.pool_equity(self._book, self._pools, 0, 0, len(self.symbols)))
-        return sum(float(self._kernel.pool_equity(self._book, self._pools, s, s, s + 1)) for s in range(len(self.symbols)))
+            return float(self._kernel.account_equity(self._book, self._pools, 0, 0, len(self.symbols), self._holding))
+        equity = self._kernel.account_equity
+        return sum(float(equity(self._book, self._pools, s, s, s + 1, self._holding)) for s in range(len(self.symbols)))
 
     def position(self, symbol: str) -> float:
         """Return the units held, below 0 when short."""
@@ -145,13 +147,14 @@ class Account:
             "short_entries": short_entries if direction != "long" else None,
             "short_exits": short_exits if direction != "long" else None,
         }
-        for column, (name, values) in enumerate(columns.items()):
+        self._signals[:] = 0
+        for bit, (name, values) in enumerate(columns.items()):
             if values is None:
-                self._signals[:, column] = False
                 continue
             if values.dtype != np.bool_:
                 raise InvalidInput(f"{name} must be boolean (was {values.dtype})")
-            self._fill(self._signals[:, column], values, name)
+            self._fill(self._flag, values, name)
+            self._signals |= self._flag.astype(np.int64) << bit
         found = kernel.account_decide(
             self._book,
             self._pools,

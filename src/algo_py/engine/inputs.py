@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -14,6 +14,7 @@ from algo_py.errors import InvalidInput
 from algo_py.market import Instrument
 from algo_py.strategy import Bars, Signals
 
+_MOST_ROOM = 1_000_000
 _SIZE_TYPES = {"percent": kernel.PERCENT, "value": kernel.VALUE, "amount": kernel.AMOUNT}
 _REASONS = {
     kernel.ENTRY: "entry",
@@ -105,33 +106,40 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         flags |= {"entries": None, "exits": None}
     if config.direction == "long":
         flags |= {"short_entries": None, "short_exits": None}
+    rows = {name: _rows(array) for name, array in flags.items()}
+    is_shared = config.cash_sharing and len(bars.symbols) > 1
+    active = np.zeros(len(bars.index) if is_shared else 0, dtype=np.uint8)
+    places, starts = kernel.list_signals(
+        rows["entries"], rows["exits"], rows["short_entries"], rows["short_exits"], len(bars.symbols) if is_shared else 0, active
+    )
     return kernel.Tape(
         opens=_rows(bars.array("open")),
         highs=_rows(bars.array("high")),
         lows=_rows(bars.array("low")),
         closes=_rows(bars.array("close")),
-        entries=_rows(flags["entries"]),
-        exits=_rows(flags["exits"]),
-        short_entries=_rows(flags["short_entries"]),
-        short_exits=_rows(flags["short_exits"]),
-        active=_active(flags.values(), bars, config),
+        **rows,
+        active=frozen(active),
+        places=frozen(places),
+        starts=frozen(starts),
         costs=costs.rates,
         cost_rows=frozen(costs.first_rows(bars.index)),
     )
 
 
-def _active(flags: Iterable[np.ndarray | None], bars: Bars, config: PortfolioConfig) -> np.ndarray:
-    """Return on which bars any symbol has any signal, for a pool of several symbols; else nothing."""
-    if not config.cash_sharing or len(bars.symbols) == 1:
-        return frozen(np.zeros(0, dtype=np.bool_))
-    active = np.zeros(len(bars.index), dtype=np.bool_)
-    for columns in flags:
-        if columns is not None:
-            for s in range(len(bars.symbols)):
-                np.logical_or(active, columns[:, s], out=active)
-    return frozen(active)
+def room_for_orders(tape: kernel.Tape) -> int:
+    """Return how many orders a run can bring, but at most a million at first; memory that is not used costs nothing.
+
+    Each flag brings one order at most, and each entry one exit more by a stop or by age.
+    """
+    flags = sum(
+        int(np.count_nonzero(rows.view(np.bool_))) for rows in (tape.entries, tape.exits, tape.short_entries, tape.short_exits)
+    )
+    return 3 * len(tape.closes) + min(2 * flags, _MOST_ROOM)
 
 
 def _rows(columns: np.ndarray | None) -> np.ndarray:
-    """Turn time x symbol into symbol x time, contiguous and read-only; None becomes one row of no bars."""
-    return frozen(np.zeros((1, 0), dtype=np.bool_) if columns is None else np.ascontiguousarray(columns.T))
+    """Turn time x symbol into symbol x time, contiguous and read-only, flags as bytes; None becomes one empty row."""
+    if columns is None:
+        return frozen(np.zeros((1, 0), dtype=np.uint8))
+    rows = np.ascontiguousarray(columns.T)
+    return frozen(rows.view(np.uint8) if rows.dtype == np.bool_ else rows)

@@ -13,10 +13,12 @@ each function that it is passed to, which costs more than a rule does.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 Array = np.ndarray
 
@@ -86,6 +88,7 @@ class Rule(NamedTuple):
 class Fill(NamedTuple):
     """What became of an order; a reason from DENIED on means that nothing has changed."""
 
+    side: float
     quantity: float
     price: float
     fee: float
@@ -115,6 +118,8 @@ class Tape(NamedTuple):
     short_entries: Array
     short_exits: Array
     active: Array  # time: whether any symbol has any signal on the bar; empty where symbols do not share a pool
+    places: Array  # int64: 16 x symbol + signals of those that have one, bar after bar, in the universe's order
+    starts: Array  # int64, time + 1: where each bar's begin in `places`
     costs: Array  # segment x the fields of Rates
     cost_rows: Array  # int64: the first row of each segment
 
@@ -139,9 +144,6 @@ DENIED = NO_CASH
 
 # Options.size_type
 PERCENT, VALUE, AMOUNT = 0.0, 1.0, 2.0
-
-# Between fills that are at most this far apart, prices are read ahead (see `stream`).
-STREAMED_BARS = 512
 
 # A quantity may miss a lot, a minimum or the cash by this fraction: it is rounding, not a decision.
 TOLERANCE = 1e-9
@@ -259,10 +261,10 @@ def fill_entry(
     if reason == ENTRY and quantity * price < rule.notional_min * (1.0 - TOLERANCE):
         reason = BELOW_NOTIONAL_MIN
     if reason != ENTRY:
-        return Fill(quantity, price, 0.0, reason), position, pool
+        return Fill(side, quantity, price, 0.0, reason), position, pool
     fee = fee_of(rates, side, False, quantity * price)
     position, pool = apply_fill(position, pool, options, side * quantity, price, fee)
-    return Fill(quantity, price, fee, ENTRY), position, pool
+    return Fill(side, quantity, price, fee, ENTRY), position, pool
 
 
 @compiled
@@ -275,7 +277,7 @@ def fill_exit(
     closed = min(quantity, abs(position.units))
     fee = fee_of(rates, side, reason == BY_TAKE_PROFIT, closed * price)
     position, pool = apply_fill(position, pool, options, side * closed, price, fee)
-    return Fill(closed, price, fee, reason), position, pool
+    return Fill(side, closed, price, fee, reason), position, pool
 
 
 @compiled
@@ -325,30 +327,26 @@ def pay_borrow(position: Position, pool: Pool, options: Options, price: float) -
 
 
 @compiled
-def aged(position: Position) -> Position:
-    """Count one more of the symbol's own bars as held."""
+def moved(position: Position, last: float, held: float, best: float) -> Position:
+    """Return the position with another last price, age and best price."""
     p = position
-    return Position(p.units, p.last, p.held + 1.0, p.best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
+    return Position(p.units, last, held, best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
 
 
 @compiled
 def marked(position: Position, close: float, high: float, low: float) -> Position:
-    """Rule 3: take over the close of the symbol's bar (NaN: it has none) and age its position."""
-    if close != close:
-        return position
+    """Rule 3: take over the close of the symbol's bar (NaN: it has none), age its position and follow its best price."""
     p = position
-    if p.units == 0.0:
-        return Position(p.units, close, p.held, p.best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
+    if close != close:
+        return p
     best = max(p.best, high) if p.units > 0.0 else min(p.best, low)
-    return Position(p.units, close, p.held + 1.0, best, p.entry_price, p.entry_fees, p.borrowed, p.realized)
+    return moved(p, close, p.held + 1.0, best) if p.units != 0.0 else moved(p, close, p.held, p.best)
 
 
 @compiled
-def decide(
-    position: Position, options: Options, rates: Rates, rule: Rule, equity: float, close: float,
-    entry: bool, exit_: bool, short_entry: bool, short_exit: bool,
-) -> Choice:  # fmt: skip
-    """Rules 3 and 4: turn a bar's signals into what to do; the quantity is fixed at this close."""
+def decide(position: Position, options: Options, rates: Rates, rule: Rule, equity: float, close: float, signals: int) -> Choice:
+    """Rules 3 and 4: turn a bar's signals (see `signals_at`) into what to do; the quantity is fixed at this close."""
+    entry, exit_, short_entry, short_exit = signals & 1 != 0, signals & 2 != 0, signals & 4 != 0, signals & 8 != 0
     if entry and exit_:
         entry = exit_ = False
     if short_entry and short_exit:
@@ -414,44 +412,138 @@ def read_rates(costs: Array, segment: int) -> Rates:
 
 
 @compiled
-def pool_equity(book: Array, pools: Array, pool: int, first: int, last: int) -> float:
-    """Return cash plus positions at their last prices; symbols first..last-1 belong to the pool."""
+def pool_equity(book: Array, pools: Array, pool: int, holding: Array, held: int) -> float:
+    """Return cash plus positions at their last prices; the first `held` of `holding` are the pool's symbols with a position."""
     equity: float = pools[pool, CASH]
-    for s in range(first, last):
-        if book[s, UNITS] != 0.0:
-            equity += book[s, UNITS] * book[s, LAST]
+    for k in range(held):
+        equity += book[holding[k], UNITS] * book[holding[k], LAST]
     return equity
 
 
 @compiled
-def record(orders: Array, count: int, row: int, s: int, side: float, fill: Fill, decided: float, before: Position) -> int:
+def list_open(book: Array, first: int, last: int, holding: Array) -> int:
+    """Write the symbols that have a position, in the universe's order, and return how many there are."""
+    held = 0
+    for s in range(first, last):
+        holding[held] = s
+        held += book[s, UNITS] != 0.0
+        if held == holding.shape[0]:
+            break
+    return held
+
+
+@compiled
+def insert_ordered(places: Array, count: int, s: int) -> int:
+    """Insert `s` into the first `count` ascending places and return the new count."""
+    k = count
+    while k > 0 and places[k - 1] > s:
+        places[k] = places[k - 1]
+        k -= 1
+    places[k] = s
+    return count + 1
+
+
+@compiled
+def record(orders: Array, count: int, row: int, s: int, fill: Fill, decided: float, before: Position) -> int:
     """Write one order's row, with what the position was `before` it, and return the new count."""
     order = orders[count]
-    order[0], order[1], order[2], order[3], order[4] = row, s, side, fill.quantity, fill.price
+    order[0], order[1], order[2], order[3], order[4] = row, s, fill.side, fill.quantity, fill.price
     order[5], order[6], order[7], order[8], order[9] = fill.fee, fill.reason, decided, before.borrowed, before.held
     return count + 1
 
 
 @compiled
-def find_flag(flags: Array, others: Array, row: int, stop_row: int) -> int:
-    """Return the first row from `row` on at which either array is True, or `stop_row`. An array may be empty."""
-    t = row
-    while t + 64 <= stop_row:  # slices of one length become a few vector instructions
-        found = np.uint8(0)
-        if flags.shape[0] > 0:
-            part = flags[t : t + 64]
-            for k in range(64):
-                found |= np.uint8(part[k])
-        if others.shape[0] > 0:
-            part = others[t : t + 64]
-            for k in range(64):
-                found |= np.uint8(part[k])
-        if found != 0:
-            break
-        t += 64
-    while t < stop_row and not ((flags.shape[0] > 0 and flags[t]) or (others.shape[0] > 0 and others[t])):
-        t += 1
-    return t
+def rows_of(flags: Array, rows: int) -> Array:
+    """Return the rows at which flags are set, ascending, and `rows` at the end; there may be no flags at all."""
+    count = 0
+    for t in range(flags.shape[0]):
+        count += flags[t]
+    found = np.empty(count + 9, dtype=np.int64)
+    count = 0
+    whole = flags.shape[0] - flags.shape[0] % 8
+    words = flags[:whole].view(np.uint64)
+    for word in range(words.shape[0]):
+        if words[word] != 0:
+            for t in range(8 * word, 8 * word + 8):  # without a branch on each flag, which nobody could predict
+                found[count] = t
+                count += flags[t]
+    for t in range(whole, flags.shape[0]):
+        found[count] = t
+        count += flags[t]
+    found[count] = rows
+    return found
+
+
+@compiled
+def first_from(found: Array, place: int, t: int) -> int:
+    """Return the place in `rows_of`, from `place` on, of the first row that is not before `t`."""
+    while found[place] < t:
+        place += 1
+    return place
+
+
+@compiled
+def signals_at(entries: Array, exits: Array, short_entries: Array, short_exits: Array, t: int) -> int:
+    """Return a bar's signals of a symbol as one number: 1 entry, 2 exit, 4 short entry, 8 short exit."""
+    signals = 0
+    if entries.shape[0] > 0:
+        signals |= int(entries[t])
+    if exits.shape[0] > 0:
+        signals |= int(exits[t]) << 1
+    if short_entries.shape[0] > 0:
+        signals |= int(short_entries[t]) << 2
+    if short_exits.shape[0] > 0:
+        signals |= int(short_exits[t]) << 3
+    return signals
+
+
+@compiled
+def own_row(rows: Array, s: int) -> Array:
+    """Return a symbol's row; signals that were not given have one empty row for all."""
+    row: Array = rows[s if rows.shape[1] > 0 else 0]
+    return row
+
+
+@compiled
+def list_signals(
+    entries: Array, exits: Array, short_entries: Array, short_exits: Array, symbols: int, active: Array
+) -> tuple[Array, Array]:
+    """Fill `active` (time) and return `Tape.places` and `Tape.starts`, so that a bar need not ask every symbol for a signal."""
+    rows = active.shape[0]
+    starts, cursor = np.zeros(rows + 1, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    some, codes = np.empty(rows, dtype=np.uint8), np.zeros((symbols, rows), dtype=np.uint8)
+    for s in range(symbols):
+        code = codes[s]
+        own = own_row(entries, s)
+        for t in range(own.shape[0]):
+            code[t] |= own[t]
+        own = own_row(exits, s)
+        for t in range(own.shape[0]):
+            code[t] |= own[t] << 1
+        own = own_row(short_entries, s)
+        for t in range(own.shape[0]):
+            code[t] |= own[t] << 2
+        own = own_row(short_exits, s)
+        for t in range(own.shape[0]):
+            code[t] |= own[t] << 3
+        for t in range(rows):
+            starts[t + 1] += code[t] != 0
+    for t in range(rows):
+        active[t] = starts[t + 1] > 0
+        starts[t + 1] += starts[t]
+        cursor[t] = starts[t]
+    places = np.empty(starts[rows], dtype=np.int64)
+    for s in range(symbols):
+        code = codes[s]
+        for t in range(rows):
+            some[t] = code[t] != 0
+        found, k = rows_of(some, rows), 0
+        while found[k] < rows:
+            t = found[k]
+            places[cursor[t]] = s * 16 + code[t]
+            cursor[t] += 1
+            k += 1
+    return places, starts
 
 
 @compiled
@@ -471,31 +563,251 @@ def mark_along(curve: Array, closes: Array, units: float, price: float) -> tuple
     return price, closes.shape[0] - missing
 
 
-@compiled
-def stream(prices: Array) -> float:
-    """Read one price of each cache line. The fills to come then find their prices in the cache: fetching a single price from
-    the middle of a long array takes longer than all the rules of a fill.
+def _prefetch(context: Any, prices: Any, t: Any) -> Any:
+    """Ask the memory for prices[t] without waiting for it: fetching a price from the middle of a long array takes longer than
+    all the rules of a fill. LLVM has an instruction for it, numba no name.
     """
-    total = 0.0
-    for t in range(0, prices.shape[0], 8):
-        total += prices[t]
-    return total
+
+    def generate(target: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = target.make_array(signature.args[0])(target, builder, args[0])
+        place = _llvm.get_item_pointer(target, builder, signature.args[0], array, [args[1]])
+        number, address = _llvm.ir.IntType(32), _llvm.voidptr_t
+        kind = _llvm.ir.FunctionType(_llvm.ir.VoidType(), [address, number, number, number])
+        function = _llvm.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # to read, into every level of the cache, data
+        builder.call(function, [builder.bitcast(place, address), number(0), number(3), number(1)])
+        return target.get_dummy_value()
+
+    return types.void(prices, t), generate
+
+
+_llvm: Any = cgutils
+prefetch: Any = intrinsic(_prefetch)
 
 
 @compiled
-def pass_quiet_bars(
-    book: Array, cash: float, closes: Array, first: int, last: int, row: int, end: int, equity: Array, exposed: Array
-) -> None:
-    """Live bars row..end-1, on which nothing happens but marking: `marked` and `pool_equity`, symbol by symbol."""
-    curve, risk = equity[row:end], exposed[row:end]
-    for t in range(curve.shape[0]):
-        curve[t] = cash
-    for s in range(first, last):
-        if book[s, UNITS] != 0.0:
-            for t in range(risk.shape[0]):
-                risk[t] = 1
-            book[s, LAST], bars = mark_along(curve, closes[s, row:end], book[s, UNITS], book[s, LAST])
-            book[s, HELD] += bars
+def run_alone(
+    book: Array, pools: Array, options: Options, tape: Tape, s: int, pool: int, row: int, stop_row: int,
+    orders: Array, count: int, equity: Array, exposed: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """`run` for a symbol that has a pool of its own: nothing happens between its signals, so those bars are only marked."""
+    opens, highs, lows, closes = tape.opens[s], tape.highs[s], tape.lows[s], tape.closes[s]
+    entries, exits = own_row(tape.entries, s), own_row(tape.exits, s)
+    short_entries, short_exits = own_row(tape.short_entries, s), own_row(tape.short_exits, s)
+    entry_rows, exit_rows = rows_of(entries, stop_row), rows_of(exits, stop_row)
+    short_entry_rows, short_exit_rows = rows_of(short_entries, stop_row), rows_of(short_exits, stop_row)
+    at_entry, at_exit, at_short_entry, at_short_exit = 0, 0, 0, 0
+    has_stops = options.stop_loss > 0.0 or options.trailing_stop > 0.0 or options.take_profit > 0.0
+    has_borrow, ages = options.borrow_per_bar > 0.0, options.max_hold > 0.0
+    is_watched = has_stops or has_borrow or ages  # then a bar with an open position is never quiet
+    close_fills, has_trail = options.close_fills != 0.0, options.trailing_stop > 0.0
+    position, cash, rule = read_position(book, s), read_pool(pools, pool), read_rule(book, s)
+    leave, enter, quantity, decided = book[s, DUE_EXIT], book[s, DUE_ENTRY], book[s, DUE_QUANTITY], book[s, DUE_ROW]
+    segment, rates = 0, read_rates(tape.costs, 0)
+    t = row
+    while t < stop_row:
+        if leave == NONE and enter == 0.0 and (position.units == 0.0 or not is_watched):
+            if position.units == 0.0:
+                at_entry = first_from(entry_rows, at_entry, t)
+                at_short_entry = first_from(short_entry_rows, at_short_entry, t)
+                end = min(entry_rows[at_entry], short_entry_rows[at_short_entry], stop_row)
+                at_exit = first_from(exit_rows, at_exit, end)
+                ahead = exit_rows[at_exit]
+            elif position.units > 0.0:
+                at_exit = first_from(exit_rows, at_exit, t)
+                end = min(exit_rows[at_exit], stop_row)
+                at_entry = first_from(entry_rows, at_entry, end)
+                ahead = entry_rows[at_entry]
+            else:
+                at_short_exit = first_from(short_exit_rows, at_short_exit, t)
+                end = min(short_exit_rows[at_short_exit], stop_row)
+                at_short_entry = first_from(short_entry_rows, at_short_entry, end)
+                ahead = short_entry_rows[at_short_entry]
+            if ahead + 1 < stop_row:  # the signal after the next one, by which time its prices are in the cache
+                prefetch(closes, ahead)
+                prefetch(opens, ahead + 1)
+            curve = equity[t:end]
+            for k in range(curve.shape[0]):
+                curve[k] = cash.cash
+            if position.units != 0.0:
+                risk = exposed[t:end]
+                for k in range(risk.shape[0]):
+                    risk[k] = 1
+                last, bars = mark_along(curve, closes[t:end], position.units, position.last)
+                position = moved(position, last, position.held + bars, position.best)
+            t = end
+            if t == stop_row:
+                break
+        if count + 3 > orders.shape[0]:  # an exit, an entry and a stop
+            break
+        while segment + 1 < tape.cost_rows.shape[0] and t >= tape.cost_rows[segment + 1]:
+            segment += 1
+            rates = read_rates(tape.costs, segment)
+        close = closes[t]
+        if close == close:
+            for stage in range(2):  # the open, then the rest of the bar
+                if stage == 1:
+                    if position.units != 0.0:
+                        exposed[t] = 1
+                        if has_stops:  # rule 2
+                            price, reason = stop_hit(position, options, opens[t], highs[t], lows[t])
+                            if reason != NONE:
+                                position, cash = pay_borrow(position, cash, options, price)
+                                before = moved(position, position.last, position.held + 1.0, position.best)
+                                fill, position, cash = fill_exit(before, cash, options, rates, np.inf, price, reason)
+                                count = record(orders, count, t, s, fill, t, before)
+                    high, low = (highs[t], lows[t]) if has_trail else (close, close)  # spare the memory
+                    position = marked(position, close, high, low)  # rule 3
+                    if has_borrow:
+                        position, cash = pay_borrow(position, cash, options, close)
+                    signals = signals_at(entries, exits, short_entries, short_exits, t)
+                    if signals != 0 or ages:
+                        value = cash.cash + position.units * close
+                        choice = decide(position, options, rates, rule, value, close, signals)
+                        leave, enter, quantity, decided = choice.leave, choice.enter, choice.quantity, float(t)
+                if (leave != NONE or enter != 0.0) and close_fills == (stage == 1):  # rules 1 and 6
+                    price = close if stage == 1 else opens[t]
+                    if leave != NONE:
+                        before = position
+                        fill, position, cash = fill_exit(position, cash, options, rates, np.inf, price, leave)
+                        count = record(orders, count, t, s, fill, decided, before)
+                    if enter != 0.0:
+                        before = position
+                        fill, position, cash = fill_entry(position, cash, options, rates, rule, enter, quantity, price)
+                        count = record(orders, count, t, s, fill, decided, before)
+                    leave, enter = NONE, 0.0
+        elif position.units != 0.0:
+            exposed[t] = 1
+            position, cash = pay_borrow(position, cash, options, position.last)
+        equity[t] = cash.cash + position.units * position.last if position.units != 0.0 else cash.cash
+        t += 1
+    write_position(book, s, position)
+    write_pool(pools, pool, cash)
+    book[s, DUE_EXIT], book[s, DUE_ENTRY], book[s, DUE_QUANTITY], book[s, DUE_ROW] = leave, enter, quantity, decided
+    return t, count
+
+
+@compiled
+def run_together(
+    book: Array, pools: Array, options: Options, tape: Tape, row: int, stop_row: int,
+    orders: Array, count: int, equity: Array, exposed: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """`run` for symbols that share a pool: the symbols of each bar one after the other, rule by rule."""
+    opens, highs, lows, closes = tape.opens, tape.highs, tape.lows, tape.closes
+    symbols = book.shape[0]
+    has_stops = options.stop_loss > 0.0 or options.trailing_stop > 0.0 or options.take_profit > 0.0
+    has_borrow, ages = options.borrow_per_bar > 0.0, options.max_hold > 0.0
+    close_fills, has_trail = options.close_fills != 0.0, options.trailing_stop > 0.0
+    is_watched = has_stops or has_borrow or ages  # then a bar with an open position is never quiet
+    signal_rows, at_signal = rows_of(tape.active, stop_row), 0
+    segment, rates = 0, read_rates(tape.costs, 0)
+    waiting, due = np.empty(symbols, dtype=np.int64), 0  # symbols with an order that is due, in the universe's order
+    for s in range(symbols):
+        if book[s, DUE_EXIT] != NONE or book[s, DUE_ENTRY] != 0.0:
+            waiting[due] = s
+            due += 1
+    holding = np.empty(symbols, dtype=np.int64)  # symbols with a position, likewise
+    held = list_open(book, 0, symbols, holding)
+    t = row
+    while t < stop_row:
+        if due == 0 and (held == 0 or not is_watched):
+            at_signal = first_from(signal_rows, at_signal, t)
+            end = min(signal_rows[at_signal], stop_row)
+            curve = equity[t:end]
+            for k in range(curve.shape[0]):
+                curve[k] = pools[0, CASH]
+            for k in range(held):
+                s = holding[k]
+                book[s, LAST], bars = mark_along(curve, closes[s, t:end], book[s, UNITS], book[s, LAST])
+                book[s, HELD] += bars
+            if held > 0:
+                risk = exposed[t:end]
+                for k in range(risk.shape[0]):
+                    risk[k] = 1
+            t = end
+            if t == stop_row:
+                break
+        if count + 3 * symbols > orders.shape[0]:  # an exit, an entry and a stop of each symbol
+            break
+        while segment + 1 < tape.cost_rows.shape[0] and t >= tape.cost_rows[segment + 1]:
+            segment += 1
+            rates = read_rates(tape.costs, segment)
+        value = 0.0
+        for stage in range(2):  # the open, then the rest of the bar
+            if stage == 1:
+                if held > 0:
+                    exposed[t] = 1
+                if has_stops:  # rule 2
+                    for k in range(held):
+                        s = holding[k]
+                        before = read_position(book, s)
+                        price, reason = stop_hit(before, options, opens[s, t], highs[s, t], lows[s, t])
+                        if reason != NONE and closes[s, t] == closes[s, t]:
+                            before, cash = pay_borrow(before, read_pool(pools, 0), options, price)
+                            before = moved(before, before.last, before.held + 1.0, before.best)
+                            fill, position, cash = fill_exit(before, cash, options, rates, np.inf, price, reason)
+                            write_position(book, s, position)
+                            write_pool(pools, 0, cash)
+                            count = record(orders, count, t, s, fill, t, before)
+                    held = list_open(book, 0, symbols, holding)
+                for k in range(held):  # rule 3
+                    s = holding[k]
+                    close = closes[s, t]
+                    high, low = (highs[s, t], lows[s, t]) if has_trail else (close, close)  # spare the memory
+                    write_position(book, s, marked(read_position(book, s), close, high, low))
+                    if has_borrow:
+                        position, cash = pay_borrow(read_position(book, s), read_pool(pools, 0), options, book[s, LAST])
+                        write_position(book, s, position)
+                        write_pool(pools, 0, cash)
+                value = pool_equity(book, pools, 0, holding, held)
+                begin, end = (0, symbols) if ages else (tape.starts[t], tape.starts[t + 1])
+                for k in range(begin, end):
+                    s, signals = tape.places[k] >> 4, tape.places[k] & 15
+                    if ages:
+                        entry, leave = own_row(tape.entries, k), own_row(tape.exits, k)
+                        short_entry, short_leave = own_row(tape.short_entries, k), own_row(tape.short_exits, k)
+                        s, signals = k, signals_at(entry, leave, short_entry, short_leave, t)
+                    close = closes[s, t]
+                    if close == close:
+                        choice = decide(read_position(book, s), options, rates, read_rule(book, s), value, close, signals)
+                        if choice.leave != NONE or choice.enter != 0.0:
+                            book[s, DUE_EXIT], book[s, DUE_ENTRY] = choice.leave, choice.enter
+                            book[s, DUE_QUANTITY], book[s, DUE_ROW], book[s, LAST] = choice.quantity, t, close
+                            due = insert_ordered(waiting, due, s)
+            if due > 0 and close_fills == (stage == 1):  # rules 1 and 6: a symbol without a bar waits
+                for k in range(due):
+                    s = waiting[k]
+                    if book[s, DUE_EXIT] != NONE and closes[s, t] == closes[s, t]:
+                        before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
+                        reason = book[s, DUE_EXIT]
+                        fill, position, cash = fill_exit(before, read_pool(pools, 0), options, rates, np.inf, price, reason)
+                        write_position(book, s, position)
+                        write_pool(pools, 0, cash)
+                        count = record(orders, count, t, s, fill, book[s, DUE_ROW], before)
+                left = 0
+                for k in range(due):
+                    s = waiting[k]
+                    if closes[s, t] == closes[s, t]:
+                        if book[s, DUE_ENTRY] != 0.0:
+                            before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
+                            fill, position, cash = fill_entry(
+                                before, read_pool(pools, 0), options, rates, read_rule(book, s),
+                                book[s, DUE_ENTRY], book[s, DUE_QUANTITY], price,
+                            )  # fmt: skip
+                            write_position(book, s, position)
+                            write_pool(pools, 0, cash)
+                            count = record(orders, count, t, s, fill, book[s, DUE_ROW], before)
+                        book[s, DUE_EXIT], book[s, DUE_ENTRY] = NONE, 0.0
+                    else:
+                        waiting[left] = s
+                        left += 1
+                due = left
+                held = list_open(book, 0, symbols, holding)
+                if stage == 1:
+                    value = pool_equity(book, pools, 0, holding, held)
+        equity[t] = value
+        t += 1
+    return t, count
 
 
 @compiled
@@ -503,128 +815,14 @@ def run(
     book: Array, pools: Array, options: Options, tape: Tape, first: int, last: int, pool: int, row: int, stop_row: int,
     orders: Array, count: int, equity: Array, exposed: Array,
 ) -> tuple[int, int]:  # fmt: skip
-    """Live bars row..stop_row-1 of symbols first..last-1, which share a pool; return the next row and the count of orders.
+    """Live bars row..stop_row-1 of symbols first..last-1: one with a pool of its own, or all that share pool 0.
 
-    The pool's equity is written to `equity`; `exposed` becomes 1 where a position was at risk. It returns early when `orders`
-    might overflow: call it again with more room and the row that it returned.
+    Return the next row and the count of orders. The pool's equity is written to `equity`; `exposed` becomes 1 where a position
+    was at risk. It returns early when `orders` might overflow: call it again with more room and the row that it returned.
     """
-    opens, highs, lows, closes, active = tape.opens, tape.highs, tape.lows, tape.closes, tape.active
-    entries, exits, short_entries, short_exits = tape.entries, tape.exits, tape.short_entries, tape.short_exits
-    has_entries, has_exits = entries.shape[1] > 0, exits.shape[1] > 0
-    has_short_entries, has_short_exits = short_entries.shape[1] > 0, short_exits.shape[1] > 0
-    no_flags = active[:0]
-    own_entries, own_exits = entries[first if has_entries else 0], exits[first if has_exits else 0]
-    own_short_entries = short_entries[first if has_short_entries else 0]
-    own_short_exits = short_exits[first if has_short_exits else 0]
-    fill_stage, max_hold, has_borrow = int(options.close_fills), options.max_hold, options.borrow_per_bar > 0.0
-    has_stops = options.stop_loss > 0.0 or options.trailing_stop > 0.0 or options.take_profit > 0.0
-    has_trail = options.trailing_stop > 0.0
-    is_watched = has_stops or has_borrow or max_hold > 0.0  # then a bar with an open position is never quiet
-    single = last - first == 1
-    segment, due, held = 0, 0, 0
-    rates = read_rates(tape.costs, 0)
-    waits = np.zeros(last, dtype=np.uint8)
-    for s in range(first, last):
-        waits[s] = book[s, DUE_EXIT] != NONE or book[s, DUE_ENTRY] != 0.0
-        due += waits[s]
-        held += book[s, UNITS] != 0.0
-    t = row
-    while t < stop_row:
-        if due == 0 and (held == 0 or not is_watched):
-            end = t
-            if not single:
-                end = find_flag(active, no_flags, t, stop_row)
-            elif held == 0:
-                end = find_flag(own_entries, own_short_entries, t, stop_row)
-            elif book[first, UNITS] > 0.0:
-                end = find_flag(own_exits, no_flags, t, stop_row)
-            else:
-                end = find_flag(own_short_exits, no_flags, t, stop_row)
-            if single and end - t < STREAMED_BARS:
-                book[first, DUE_QUANTITY] = stream(opens[first, t:end])  # nothing is due: the column is free
-                if held == 0:
-                    book[first, DUE_QUANTITY] += stream(closes[first, t:end])
-            pass_quiet_bars(book, pools[pool, CASH], closes, first, last, t, end, equity, exposed)
-            t = end
-            if t == stop_row:
-                break
-        if count + 3 * (last - first) > orders.shape[0]:  # an exit, an entry and a stop of each symbol
-            return t, count
-        while segment + 1 < tape.cost_rows.shape[0] and t >= tape.cost_rows[segment + 1]:
-            segment += 1
-            rates = read_rates(tape.costs, segment)
-        for stage in range(2):  # the open, then the rest of the bar
-            if stage == 1:
-                if has_stops:  # rule 2
-                    for s in range(first, last):
-                        if book[s, UNITS] != 0.0:
-                            exposed[t] = 1
-                            before = read_position(book, s)
-                            price, reason = stop_hit(before, options, opens[s, t], highs[s, t], lows[s, t])
-                            if reason != NONE and closes[s, t] == closes[s, t]:
-                                before, cash = pay_borrow(before, read_pool(pools, pool), options, price)
-                                before = aged(before)
-                                fill, position, cash = fill_exit(before, cash, options, rates, np.inf, price, reason)
-                                write_position(book, s, position)
-                                write_pool(pools, pool, cash)
-                                count = record(orders, count, t, s, -np.sign(before.units), fill, t, before)
-                for s in range(first, last):  # rule 3
-                    if book[s, UNITS] != 0.0:
-                        exposed[t] = 1
-                        close = closes[s, t]
-                        high, low = (highs[s, t], lows[s, t]) if has_trail else (close, close)  # spare the memory
-                        position = marked(read_position(book, s), close, high, low)
-                        if has_borrow:
-                            position, cash = pay_borrow(position, read_pool(pools, pool), options, position.last)
-                            write_pool(pools, pool, cash)
-                        write_position(book, s, position)
-                if single or active[t] or max_hold > 0.0:
-                    value = pool_equity(book, pools, pool, first, last)
-                    for s in range(first, last):
-                        entry, exit_ = has_entries and entries[s, t], has_exits and exits[s, t]
-                        short_entry = has_short_entries and short_entries[s, t]
-                        short_exit = has_short_exits and short_exits[s, t]
-                        close = closes[s, t]
-                        if (entry or exit_ or short_entry or short_exit or max_hold > 0.0) and close == close:
-                            choice = decide(
-                                read_position(book, s), options, rates, read_rule(book, s), value, close,
-                                entry, exit_, short_entry, short_exit,
-                            )  # fmt: skip
-                            if choice.leave != NONE or choice.enter != 0.0:
-                                book[s, DUE_EXIT], book[s, DUE_ENTRY] = choice.leave, choice.enter
-                                book[s, DUE_QUANTITY], book[s, DUE_ROW], book[s, LAST] = choice.quantity, t, close
-                                waits[s] = 1
-                                due += 1
-            if due > 0 and stage == fill_stage:  # rules 1 and 6: exits first, then entries; a symbol without a bar waits
-                for s in range(first, last):
-                    if waits[s] != 0 and book[s, DUE_EXIT] != NONE and closes[s, t] == closes[s, t]:
-                        before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
-                        fill, position, cash = fill_exit(
-                            before, read_pool(pools, pool), options, rates, np.inf, price, book[s, DUE_EXIT]
-                        )
-                        write_position(book, s, position)
-                        write_pool(pools, pool, cash)
-                        count = record(orders, count, t, s, -np.sign(before.units), fill, book[s, DUE_ROW], before)
-                for s in range(first, last):
-                    if waits[s] != 0 and closes[s, t] == closes[s, t]:
-                        side = book[s, DUE_ENTRY]
-                        if side != 0.0:
-                            before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
-                            fill, position, cash = fill_entry(
-                                before, read_pool(pools, pool), options, rates, read_rule(book, s), side,
-                                book[s, DUE_QUANTITY], price,
-                            )  # fmt: skip
-                            write_position(book, s, position)
-                            write_pool(pools, pool, cash)
-                            count = record(orders, count, t, s, side, fill, book[s, DUE_ROW], before)
-                        book[s, DUE_EXIT], book[s, DUE_ENTRY], waits[s] = NONE, 0.0, 0
-                        due -= 1
-        equity[t] = pool_equity(book, pools, pool, first, last)
-        held = 0
-        for s in range(first, last):
-            held += book[s, UNITS] != 0.0
-        t += 1
-    return stop_row, count
+    if last - first == 1:
+        return run_alone(book, pools, options, tape, first, pool, row, stop_row, orders, count, equity, exposed)
+    return run_together(book, pools, options, tape, row, stop_row, orders, count, equity, exposed)
 
 
 # The same functions on one row of the state, for the live account.
@@ -635,11 +833,17 @@ def account_mark(book: Array, pools: Array, options: Options, shared: bool, clos
     """Mark every symbol at its close (NaN: no bar) and charge every short for the bar, in the universe's order."""
     for s in range(closes.shape[0]):
         pool = 0 if shared else s
-        position = marked(read_position(book, s), closes[s], highs[s], lows[s])
-        if options.borrow_per_bar > 0.0:
-            position, cash = pay_borrow(position, read_pool(pools, pool), options, position.last)
+        write_position(book, s, marked(read_position(book, s), closes[s], highs[s], lows[s]))
+        if options.borrow_per_bar > 0.0 and book[s, UNITS] < 0.0:
+            position, cash = pay_borrow(read_position(book, s), read_pool(pools, pool), options, book[s, LAST])
+            write_position(book, s, position)
             write_pool(pools, pool, cash)
-        write_position(book, s, position)
+
+
+@compiled
+def account_equity(book: Array, pools: Array, pool: int, first: int, last: int, holding: Array) -> float:
+    """Return a pool's equity; symbols first..last-1 belong to it and `holding` has room for them."""
+    return pool_equity(book, pools, pool, holding, list_open(book, first, last, holding))
 
 
 @compiled
@@ -648,18 +852,16 @@ def account_decide(
 ) -> int:
     """Decide for every symbol with a bar, and return how many want something.
 
-    `signals` is symbol x (entry, exit, short entry, short exit); `choices`, symbol x the fields of Choice, is written.
+    `signals` has a number per symbol as `signals_at` makes it; `choices`, symbol x the fields of Choice, is written.
     """
     found = 0
-    equity = pool_equity(book, pools, 0, 0, closes.shape[0]) if shared else 0.0
+    holding = np.empty(closes.shape[0], dtype=np.int64)
+    equity = account_equity(book, pools, 0, 0, closes.shape[0], holding) if shared else 0.0
     for s in range(closes.shape[0]):
         choice = Choice(NONE, 0.0, 0.0)
         if closes[s] == closes[s]:
-            value = equity if shared else pool_equity(book, pools, s, s, s + 1)
-            choice = decide(
-                read_position(book, s), options, rates, read_rule(book, s), value, closes[s],
-                signals[s, 0], signals[s, 1], signals[s, 2], signals[s, 3],
-            )  # fmt: skip
+            value = equity if shared else account_equity(book, pools, s, s, s + 1, holding)
+            choice = decide(read_position(book, s), options, rates, read_rule(book, s), value, closes[s], signals[s])
         choices[s, 0], choices[s, 1], choices[s, 2] = choice.leave, choice.enter, choice.quantity
         found += choice.leave != NONE or choice.enter != 0.0
     return found

@@ -34,12 +34,12 @@ def seconds_between(index: pd.DatetimeIndex, start_row: int, end_row: int) -> fl
 
 
 def _median_spacing_s(index: pd.DatetimeIndex) -> float:
-    from algo_py.engine.statistics import share_equal  # compiled: loaded on first use
+    from algo_py.engine.statistics import is_most  # compiled: loaded on first use
 
     times = index.asi8
     step = max(1, (len(times) - 1) // 64)
     sample = np.diff(times)[::step] if step == 1 else times[1::step] - times[:-1:step]
     common = int(np.median(sample))
     # A spacing that more than half of the gaps share is the median; looking for it is much cheaper than sorting a million gaps.
-    spacing = float(common) if share_equal(times, common) > 0.5 else float(np.median(np.diff(times)))
+    spacing = float(common) if is_most(times, common) else float(np.median(np.diff(times)))
     return spacing / _PER_SECOND[index.unit]

@@ -11,8 +11,6 @@ from algo_py.engine.portfolio import Portfolio, Records
 from algo_py.errors import InvalidInput
 from algo_py.strategy import Bars, Signals
 
-_FIRST_ROOM = 4096
-
 
 def simulate(bars: Bars, signals: Signals, config: PortfolioConfig | None = None) -> Portfolio:
     """Trade `signals` on `bars` by the ten rules of docs/engine.md and return the portfolio.
@@ -33,7 +31,7 @@ def simulate(bars: Bars, signals: Signals, config: PortfolioConfig | None = None
     tape = inputs.tape_of(bars, signals, config, costs)
     rows = len(bars.index)
     equity, exposed = np.empty(rows), np.zeros(rows, dtype=np.uint8)
-    orders, count = np.empty((max(_FIRST_ROOM, 3 * len(bars.symbols)), kernel.ORDER_COLUMNS)), 0
+    orders, count = np.empty((inputs.room_for_orders(tape), kernel.ORDER_COLUMNS)), 0
     groups = [(0, len(bars.symbols), 0)] if config.cash_sharing else [(s, s + 1, s) for s in range(len(bars.symbols))]
     for first, last, pool in groups:
         row, curve = 0, equity if pool == 0 else np.empty(rows)
@@ -44,4 +42,4 @@ def simulate(bars: Bars, signals: Signals, config: PortfolioConfig | None = None
             orders = np.concatenate([orders, np.empty_like(orders)])
         if pool > 0:
             equity += curve
-    return Portfolio(bars, config, Records(orders[:count].copy(), book, pools, equity, exposed))
+    return Portfolio(bars, config, Records(orders[:count], book, pools, equity, exposed))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-_BLOCK = 512  # a power of two
+_BLOCK = 1024  # a power of two
 
 compiled = njit(cache=True, error_model="numpy", forceinline=True)
 
@@ -152,10 +152,14 @@ def benchmark_growth(closes: np.ndarray) -> float:
 
 
 @compiled
-def share_equal(times: np.ndarray, spacing: int) -> float:
-    """Return which share of the gaps between neighbouring times is `spacing`."""
-    equal = 0
-    for i in range(times.shape[0] - 1):
-        equal += times[i + 1] - times[i] == spacing
-    share: float = equal / (times.shape[0] - 1)
-    return share
+def is_most(times: np.ndarray, spacing: int) -> bool:
+    """Return whether more than half of the gaps between neighbouring times are `spacing`."""
+    gaps, equal = times.shape[0] - 1, 0
+    for start in range(0, gaps, _BLOCK):
+        before = times[start : start + _BLOCK]
+        after = times[start + 1 : start + _BLOCK + 1]
+        for i in range(min(before.shape[0], after.shape[0])):
+            equal += after[i] - before[i] == spacing
+        if 2 * equal > gaps:
+            return True
+    return False
