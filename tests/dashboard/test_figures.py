@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algo_py.dashboard.figures import MOST_CANDLES, account_figure, drawdown, equity_figure, price_figure, thin
+from algo_py.backtest.report import monthly_returns
+from algo_py.dashboard.figures import MOST_CANDLES, account_figure, equity_figure, months_figure, price_figure, thin
 
 
 def _series(values: list[float]) -> pd.Series:
@@ -46,10 +49,6 @@ def test_thinning_passes_over_stretches_without_values() -> None:
     assert kept.dropna().tolist() == [1.0, 5.0, 2.0]
 
 
-def test_drawdown_counts_from_the_initial_cash_too() -> None:
-    assert drawdown(_series([90.0, 120.0, 60.0, 120.0]), 100.0).tolist() == pytest.approx([-0.1, 0.0, -0.5, 0.0])
-
-
 def test_the_equity_figure_shows_equity_drawdown_and_where_it_began() -> None:
     figure = equity_figure(_series([100.0, 80.0, 110.0]), initial=100.0, currency="USDT")
     equity, below = figure.data
@@ -58,6 +57,23 @@ def test_the_equity_figure_shows_equity_drawdown_and_where_it_began() -> None:
     assert (equity.yaxis, below.yaxis) == (None, "y2")
     assert figure.layout.shapes[0].y0 == 100.0
     assert figure.layout.yaxis.title.text == "Equity, USDT"
+
+
+def test_the_benchmark_is_a_second_line() -> None:
+    figure = equity_figure(_series([100.0, 80.0]), initial=100.0, currency="USDT", benchmark=_series([100.0, 120.0]))
+    assert [trace.name for trace in figure.data] == ["Equity", "Buy and hold", "Drawdown"]
+    assert figure.data[1].y.tolist() == [100.0, 120.0]
+    assert figure.layout.showlegend
+
+
+def test_months_are_shown_in_percent_with_the_benchmark_by_year() -> None:
+    equity = pd.Series([110.0, 99.0, 99.0], index=pd.to_datetime(["2024-12-31", "2025-01-31", "2025-03-31"], utc=True))
+    months = monthly_returns(equity, 100.0, zone=ZoneInfo("UTC"))
+    (field,) = months_figure(months, months["year"]).data
+    assert list(field.y) == ["2024", "2025"]
+    assert (field.x[0], field.x[-3:]) == ("Jan", ("Dec", "Year", "Held"))
+    assert field.z[1].tolist() == pytest.approx([-10.0, np.nan, 0.0, *[np.nan] * 9, -10.0, -10.0], nan_ok=True)
+    assert (field.zmin, field.zmax) == pytest.approx((-10.0, 10.0))
 
 
 def test_the_price_figure_points_at_the_fills_of_its_symbol_only() -> None:

@@ -106,6 +106,12 @@ def run_and_save(person: Person) -> None:
     person.types("Backtest name", "first")
     person.presses("Save Backtest")
     expect(person.page.get_by_text("Saved as first")).to_be_visible()
+    with person.page.expect_download() as download:
+        person.presses("Download report")
+    assert download.value.suggested_filename == "first.html"
+    assert "<h2>Monthly returns</h2>" in download.value.path().read_text(encoding="utf-8")
+    person.page.get_by_role("tab", name="Monthly returns").click()
+    expect(person.page.get_by_text("Held: the year of buy and hold.")).to_be_visible()
     person.types("Fast", 3)
     expect(person.page.get_by_role("alert")).to_contain_text("The form has changed since this run")
 

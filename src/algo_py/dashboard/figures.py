@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly loads its names lazily
 
+from algo_py.backtest.report import drawdown
 from algo_py.dashboard.theme import ENTRY, EXIT, FALL, HEAT, LINE, PRICE, RISE, SHADE
 
 MOST_POINTS: Final = 2_000
@@ -21,6 +22,8 @@ MOST_CANDLES: Final = 400
 
 _HEIGHT: Final = 380
 _NUMBER: Final = ",.8~g"
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NOTHING: Final = "rgba(135, 148, 166, 0.08)"
 _Trace = dict[str, Any]
 
 
@@ -38,22 +41,55 @@ def thin(values: pd.Series, most: int = MOST_POINTS) -> pd.Series:
     return values.iloc[sorted(keep)]
 
 
-def drawdown(equity: pd.Series, initial: float) -> pd.Series:
-    """Return how far equity is below its highest value so far, the initial cash included; a fraction, 0 or negative."""
-    return equity / equity.cummax().clip(lower=initial) - 1.0
-
-
-def equity_figure(equity: pd.Series, *, initial: float, currency: str) -> Figure:
-    """Draw equity over its drawdown. `equity` is indexed by time."""
+def equity_figure(equity: pd.Series, *, initial: float, currency: str, benchmark: pd.Series | None = None) -> Figure:
+    """Draw equity over its drawdown, beside the benchmark where there is one. Both are indexed by time."""
     below = thin(drawdown(equity, initial))
     shaded = _line(below, name="Drawdown", hover="%{y:.2%}", color=FALL) | {"yaxis": "y2", "fill": "tozeroy", "fillcolor": SHADE}
+    lines = [_money_line(thin(equity), currency)]
+    if benchmark is not None:
+        lines.append(_line(thin(benchmark), name="Buy and hold", hover=f"%{{y:,.2f}} {currency}", color=PRICE))
     layout = {
+        "showlegend": benchmark is not None,
         "shapes": [_level(initial)],
         "xaxis": {"showgrid": False, "anchor": "y2"},
         "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f", "domain": [0.33, 1.0]},
         "yaxis2": {"title": {"text": "Drawdown"}, "tickformat": ".0%", "domain": [0.0, 0.27]},
     }
-    return _figure([_money_line(thin(equity), currency), shaded], layout)
+    return _figure([*lines, shaded | {"showlegend": False}], layout)
+
+
+def months_figure(months: pd.DataFrame, held: pd.Series | None) -> Figure:
+    """Draw returns by month and year, as `monthly_returns` gives them; `held` is the benchmark's year. Fractions.
+
+    Colours are those of the months' own range, so that a year does not pale them.
+    """
+    table = months.set_axis([*_MONTHS, "Year"], axis=1)
+    if held is not None:
+        table = table.assign(Held=held)
+    strongest = float(np.nanmax(np.abs(table[list(_MONTHS)].to_numpy()))) or 1.0
+    field: _Trace = {
+        "type": "heatmap",
+        "x": table.columns.tolist(),
+        "y": [str(year) for year in table.index],
+        "z": table.to_numpy() * 100,
+        "texttemplate": "%{z:+.1f}",
+        "hovertemplate": "%{x} %{y}: %{z:+.2f} %<extra></extra>",
+        "hoverongaps": False,
+        "colorscale": [[0.0, FALL], [0.5, _NOTHING], [1.0, RISE]],
+        "zmin": -strongest * 100,
+        "zmid": 0.0,
+        "zmax": strongest * 100,
+        "xgap": 2,
+        "ygap": 2,
+        "showscale": False,
+    }
+    layout = {
+        "height": 70 + 44 * len(table),
+        "hovermode": "closest",
+        "xaxis": {"type": "category", "side": "top", "showgrid": False},
+        "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
+    }
+    return _figure([field], layout)
 
 
 def price_figure(bars: pd.DataFrame, orders: pd.DataFrame, *, symbol: str, currency: str) -> Figure:

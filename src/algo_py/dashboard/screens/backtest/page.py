@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from algo_py.backtest import BacktestConfig, BacktestResult, run_backtest
+from algo_py.backtest.curves import Curves
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.heading import heading
@@ -22,10 +23,11 @@ _KEY = "backtest.ran"
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """A result, and what was asked for: with it a later form is compared."""
+    """A result with its curves, and what was asked for: with it a later form is compared."""
 
     asked: BacktestConfig
     result: BacktestResult
+    curves: Curves
 
 
 def show(context: Context) -> None:
@@ -43,7 +45,7 @@ def show(context: Context) -> None:
         if ran is None:
             st.info("Choose a strategy and what to run it on, then press **Run Backtest**. The result appears here.")
         else:
-            show_result(context, ran.result, is_outdated=form is None or _differs(form, ran))
+            show_result(context, ran.result, ran.curves, is_outdated=form is None or _differs(form, ran))
 
 
 def _run(clients: Clients, config: BacktestConfig) -> None:
@@ -56,7 +58,7 @@ def _run(clients: Clients, config: BacktestConfig) -> None:
         result = run_backtest(clients.workspace, config, tell)
     finally:
         bar.empty()
-    st.session_state[_KEY] = _Ran(config, result)
+    st.session_state[_KEY] = _Ran(config, result, Curves.of_portfolio(result.bars, result.portfolio))
 
 
 def _differs(form: BacktestForm, ran: _Ran) -> bool:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from zoneinfo import ZoneInfo
+
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_config_utils import ColumnConfigMappingInput
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from algo_py.backtest import BacktestResult
+from algo_py.backtest.curves import Curves
+from algo_py.backtest.report import ReportData, file_name, monthly_returns, render_report
+from algo_py.backtest.report.returns import YEAR
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.metrics import metric_cards
 from algo_py.dashboard.context import DEPLOYMENT, Context
-from algo_py.dashboard.figures import equity_figure, price_figure
+from algo_py.dashboard.figures import equity_figure, months_figure, price_figure
 from algo_py.dashboard.format import counted, listed, period, plain
 from algo_py.market import get_market
 
@@ -20,7 +26,7 @@ _SAVED = "backtest.saved"
 _MONEY, _PRICE = "%.2f", "%.8g"
 
 
-def show_result(context: Context, result: BacktestResult, *, is_outdated: bool) -> None:
+def show_result(context: Context, result: BacktestResult, curves: Curves, *, is_outdated: bool) -> None:
     """Show a result. One that the form no longer describes is marked, and stays as it is."""
     config = result.config
     market = get_market(config.market)
@@ -35,10 +41,14 @@ def show_result(context: Context, result: BacktestResult, *, is_outdated: bool) 
         st.warning(plain(warning[:1].upper() + warning[1:]))
     _save(context, result)
     currency = market.quote_currency
-    equity, price, trades = st.tabs(["Equity and drawdown", "Price with entries and exits", "Trades"])
+    equity, months, price, trades = st.tabs(["Equity and drawdown", "Monthly returns", "Price with entries and exits", "Trades"])
     with equity:
-        figure = equity_figure(result.portfolio.equity, initial=config.initial_cash, currency=currency)
-        st.plotly_chart(figure, key="backtest.equity", alt="Equity over time, and how far it was below its highest value")
+        figure = equity_figure(curves.equity, initial=config.initial_cash, currency=currency, benchmark=curves.benchmark)
+        st.plotly_chart(
+            figure, key="backtest.equity", alt="Equity over time beside buy and hold, and how far it was below its highest value"
+        )
+    with months:
+        _months(curves, config.initial_cash, market.time_zone)
     with price:
         symbol = config.symbols[0]
         if len(config.symbols) > 1:
@@ -62,6 +72,15 @@ def _save(context: Context, result: BacktestResult) -> None:
                 _save_as(context.clients, result, name or None)
         if name_of_it is not None:
             st.markdown(f"Saved as **{plain(name_of_it)}**")
+            st.download_button(
+                "Download report",
+                partial(_report, context.clients, name_of_it),
+                file_name=file_name(name_of_it),
+                mime="text/html",
+                key="backtest.report",
+                help="One file with figures, tables and trades, as `algo-py backtest report` writes it",
+                on_click="ignore",
+            )
             context.link(DEPLOYMENT, "Deploy it")
 
 
@@ -69,6 +88,20 @@ def _save_as(clients: Clients, result: BacktestResult, name: str | None) -> None
     snapshot = clients.backtests.save(result, name)
     st.session_state[_SAVED] = (result, snapshot.name)
     st.rerun()
+
+
+def _report(clients: Clients, name: str) -> bytes:
+    return render_report(ReportData.of_snapshot(clients.backtests.load(name))).encode()
+
+
+def _months(curves: Curves, initial: float, zone: ZoneInfo) -> None:
+    months = monthly_returns(curves.equity, initial, zone=zone)
+    held = None if curves.benchmark is None else monthly_returns(curves.benchmark, initial, zone=zone)[YEAR]
+    st.plotly_chart(months_figure(months, held), key="backtest.months", alt="Returns by month and year, percent")
+    st.caption(
+        f"Percent; months of {zone.key}. The first and the last may be parts of months."
+        + ("" if held is None else " Held: the year of buy and hold.")
+    )
 
 
 def _trades(result: BacktestResult, currency: str) -> None:
