@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -165,19 +166,23 @@ def test_every_option_of_a_backtest_is_one_of_a_sweep(workspace: Path, invoke: I
 
 
 def test_ctrl_c_shows_what_is_done(workspace: Path) -> None:
-    slow = "import time\nfrom algo_py.strategy import Bars, Field, Signals, Strategy\n\n\nclass Slow(Strategy):\n"
+    slow = "import os, time\nfrom algo_py.strategy import Bars, Field, Signals, Strategy\n\n\nclass Slow(Strategy):\n"
     slow += '    """Takes its time."""\n\n    level: int = Field(1)\n\n'
-    slow += "    def run(self, bars: Bars) -> Signals:\n        time.sleep(0.05)\n        print('ran', flush=True)\n"
+    slow += "    def run(self, bars: Bars) -> Signals:\n        time.sleep(0.05)\n        os.write(2, b'ran\\n')\n"
     slow += "        return Signals(bars.close > 1000 * self.level, bars.close < 1000 * self.level)\n"
     (workspace / "strategies" / "slow.py").write_text(slow, encoding="utf-8")
     line = ["sweep", "slow", *SWEEP[2:], "--param", "level=1:9000:1", "--top", "5"]
     command = [sys.executable, "-m", "algo_py", *line]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stderr is not None
-        for _ in range(20):
-            assert process.stderr.readline() == "ran\n"
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        out, err = process.communicate(timeout=30)
+        try:
+            assert process.stderr is not None
+            for _ in range(20):
+                assert process.stderr.readline() == "ran\n"
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+            out, err = process.communicate(timeout=60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 1
     assert "slow: the best 5 of" in out
     assert re.search(r"^error: cancelled: \d+ of 9,000 parameter sets are done$", err, flags=re.MULTILINE)

@@ -227,6 +227,27 @@ def test_no_worker_is_left() -> None:
     assert multiprocessing.active_children() == []
 
 
+_ORPHANS = """
+import multiprocessing, os, signal
+from algo_py.engine.sweep import sweep
+from algo_py.engine.sweep_executor import Forked
+from algo_py.strategy.library.ema_cross import EmaCross
+from tests.engine.markets import Walk
+def die(_):
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+sweep(EmaCross, Walk(seed=1).bars(), grid={"fast": range(2, 99), "slow": range(100, 200)}, executor=Forked(3), progress=die)
+"""
+
+
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    # Its output ends only when the last of those that inherited it is gone.
+    done = subprocess.run([sys.executable, "-c", _ORPHANS], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert len(done.stdout.split()) == 3
+    assert done.stderr == ""
+
+
 def test_progress_counts_and_estimates() -> None:
     seen: list[SweepProgress] = []
     sweep(EmaCross, Walk(seed=2).bars(), CONFIG, grid=GRID, executor=Forked(2), progress=seen.append)
