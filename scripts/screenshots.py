@@ -28,7 +28,7 @@ _NAMES = ("RELIANCE", "TCS", "INFY", "HDFCBANK", "ICICIBANK")
 
 
 def main() -> None:
-    """Write backtest.png, deployment.png and overview.png."""
+    """Write backtest.png, sweep.png, deployment.png and overview.png."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder).resolve() / "workspace")
         subprocess.run([sys.executable, "-m", "algo_py", "init", str(workspace.root)], check=True, stdout=subprocess.DEVNULL)
@@ -41,6 +41,7 @@ def main() -> None:
                 page = browser.new_page(viewport=_SIZE, color_scheme="light")
                 person = Person(page, server.url)
                 show_backtest(person)
+                show_sweep(person)
                 show_deployment(person, workspace)
                 person.opens("")
                 save(page, "overview")
@@ -78,6 +79,21 @@ def show_backtest(person: Person) -> None:
     person.presses("Run Backtest")
     expect(person.button("Save Backtest")).to_be_visible()
     save(person.page, "backtest")
+
+
+def show_sweep(person: Person) -> None:
+    """Sweep two parameters on one coin and look at the map."""
+    person.opens("sweep")
+    person.selects("Strategy", "donchian-breakout")
+    for label, value in {"Entry bars from": 20, "Entry bars to": 200, "Entry bars step": 20}.items():
+        person.types(label, value)
+    for label, value in {"Exit bars from": 10, "Exit bars to": 80, "Exit bars step": 10}.items():
+        person.types(label, value)
+    person.presses("Run Sweep")
+    expect(person.page.get_by_role("table", name="Parameter sets")).to_be_visible()
+    person.page.get_by_role("tab", name="Heat map").click()
+    expect(person.page.locator(".js-plotly-plot").first).to_be_visible()
+    save(person.page, "sweep")
 
 
 def show_deployment(person: Person, workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
-from algo_py.backtest import Snapshot
+from algo_py.backtest import Snapshot, SnapshotStore, run_backtest
 from algo_py.deployment import DeploymentManager
 from algo_py.settings import WORKSPACE_VARIABLE, Workspace
 from tests.dashboard.conftest import Open, Serve
@@ -65,6 +65,14 @@ def test_what_cannot_be_deployed(
     person.chooses("Scheduler", "Fixed interval")
     person.types("Every", 0)
     expect(person.page.get_by_role("alert")).to_have_text("every_s must be greater than or equal to 1 (was 0).")
+    expect(person.button("Deploy Strategy")).to_be_disabled()
+
+    at_close = run_backtest(workspace, saved.config.model_copy(update={"execution": "close"}))
+    SnapshotStore(workspace).save(at_close, "at the close")
+    person.opens("deployment")
+    person.presses("Load Backtest")
+    expect(person.page.get_by_role("alert")).to_contain_text("execution close, which a deployment does not carry out")
+    assert len(person.alerts()) == 1
     expect(person.button("Deploy Strategy")).to_be_disabled()
     assert manager.list() == []
     assert not workspace.deployments.exists()

@@ -23,7 +23,7 @@ MOST_CANDLES: Final = 400
 _HEIGHT: Final = 380
 _NUMBER: Final = ",.8~g"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NOTHING: Final = "rgba(135, 148, 166, 0.08)"
+_NOTHING: Final = "#eef1f5"  # opaque, so that the text on each shade contrasts with it
 _Trace = dict[str, Any]
 
 

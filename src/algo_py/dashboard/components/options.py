@@ -12,9 +12,9 @@ from algo_py.dashboard.format import fraction_of
 from algo_py.engine.config import CostSchedule, Direction, Execution
 from algo_py.market import Market
 
-EXECUTIONS: Final[Mapping[Execution, str]] = {"next_open": "next bar's open", "close": "deciding bar's close"}
+EXECUTIONS: Final[Mapping[Execution, str]] = {"next_open": "next open", "close": "at close"}
 DIRECTIONS: Final[Mapping[Direction, str]] = {"long": "long only", "short": "short only", "both": "long and short"}
-SCHEDULES: Final[Mapping[CostSchedule | None, str]] = {None: "none: the fees above", "nse_delivery": "NSE delivery charges"}
+SCHEDULES: Final[Mapping[CostSchedule, str]] = {"nse_delivery": "NSE delivery charges"}
 
 # Which market has a schedule of charges of its own.
 _SCHEDULES_OF: Final[Mapping[str, tuple[CostSchedule, ...]]] = {"indian_equity": ("nse_delivery",)}
@@ -67,7 +67,12 @@ def options_form(market: Market, *, key: str) -> Options:
         left, right = st.columns(2)
         direction = _choice(left, "Direction", DIRECTIONS, get_args(Direction), key=f"{key}.direction", about="Signals followed")
         execution = _choice(
-            right, "Execution", EXECUTIONS, get_args(Execution), key=f"{key}.execution", about="Where orders fill"
+            right,
+            "Execution",
+            EXECUTIONS,
+            get_args(Execution),
+            key=f"{key}.execution",
+            about="Orders fill at the next bar's open, or at the close that decided them",
         )
         schedule = _schedule(market, key)
         left, right = st.columns(2)
@@ -129,7 +134,9 @@ def _schedule(market: Market, key: str) -> CostSchedule | None:
         return None
     chosen: CostSchedule | None = st.selectbox(
         "Cost schedule",
-        (None, *offered),
+        offered,
+        index=None,
+        placeholder="none: the fees above",
         format_func=SCHEDULES.__getitem__,
         key=_schedule_key(market, key),
         help="The statutory charges by date, in place of fees",
