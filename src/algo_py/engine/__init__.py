@@ -7,5 +7,6 @@ from algo_py.engine.account import Account, Decision, Execution
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.portfolio import Portfolio
 from algo_py.engine.simulation import simulate
+from algo_py.engine.sweep import sweep
 
-__all__ = ["Account", "Decision", "Execution", "Portfolio", "PortfolioConfig", "simulate"]
+__all__ = ["Account", "Decision", "Execution", "Portfolio", "PortfolioConfig", "simulate", "sweep"]

@@ -33,13 +33,14 @@ class Signals:
             return None
         if not isinstance(frame, pd.DataFrame):
             raise InvalidInput(f"{name} must be a DataFrame (was {type(frame).__name__})")
-        if not frame.columns.equals(pd.Index(bars.symbols)):
+        if not (frame.columns is bars.close.columns or frame.columns.equals(pd.Index(bars.symbols))):
             raise InvalidInput(f"the columns of {name} must be the symbols {list(bars.symbols)} (was {list(frame.columns)})")
         if not frame.index.equals(bars.index):
             raise InvalidInput(
                 f"{name} must have a row for each of the {len(bars.index)} bars (has {len(frame.index)} rows, or other times)"
             )
-        wrong = [str(dtype) for dtype in frame.dtypes if dtype != np.bool_]
-        if wrong:
-            raise InvalidInput(f"{name} must be boolean (was {wrong[0]})", remedy="A comparison such as a > b gives booleans.")
-        return np.asfortranarray(frame.to_numpy(dtype=np.bool_))
+        values = frame.to_numpy()
+        if values.dtype != np.bool_:
+            wrong = next((str(dtype) for dtype in frame.dtypes if dtype != np.bool_), str(values.dtype))
+            raise InvalidInput(f"{name} must be boolean (was {wrong})", remedy="A comparison such as a > b gives booleans.")
+        return np.asfortranarray(values)

@@ -66,8 +66,17 @@ def _crossed(left: pd.DataFrame, right: pd.DataFrame | float, *, upward: bool) -
     known = np.isfinite(ours) & np.isfinite(theirs)
     result = np.zeros(ours.shape, dtype=np.bool_, order="F")
     for column in range(ours.shape[1]):
-        own = beyond[known[:, column], column]
-        result[known[:, column], column] = own & ~np.concatenate(([True], own[:-1]))[: len(own)]
+        present = known[:, column]
+        if not present.any():
+            continue
+        first = int(present.argmax())
+        # After its warm-up a series mostly has no hole: then a slice does, which is a view and costs no copy.
+        rows = slice(first, None) if present[first:].all() else present
+        own = beyond[rows, column]
+        crossed = own.copy()
+        crossed[1:] &= ~own[:-1]
+        crossed[:1] = False
+        result[rows, column] = crossed
     return framed(result, left)
 
 
