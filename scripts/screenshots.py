@@ -29,6 +29,7 @@ _NAMES = ("RELIANCE", "TCS", "INFY", "HDFCBANK", "ICICIBANK")
 
 def main() -> None:
     """Write backtest.png, sweep.png, deployment.png and overview.png."""
+    expect.set_options(timeout=60_000)
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder).resolve() / "workspace")
         subprocess.run([sys.executable, "-m", "algo_py", "init", str(workspace.root)], check=True, stdout=subprocess.DEVNULL)
