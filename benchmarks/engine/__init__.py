@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -66,12 +67,9 @@ def _compare(title: str, bars: Bars, config: PortfolioConfig) -> None:
 
 
 def _is_available(engine: str) -> bool:
-    if engine == "rust":
-        try:
-            import vectorbt_rust  # type: ignore[import-not-found]  # noqa: F401
-        except ImportError:
-            print("(vectorbt's rust engine is not installed: pip install vectorbt-rust)")
-            return False
+    if engine == "rust" and importlib.util.find_spec("vectorbt_rust") is None:
+        print("(vectorbt's rust engine is not installed: pip install vectorbt-rust)")
+        return False
     return True
 
 

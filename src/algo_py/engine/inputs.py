@@ -108,10 +108,12 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         flags |= {"short_entries": None, "short_exits": None}
     rows = {name: _rows(array) for name, array in flags.items()}
     is_shared = config.cash_sharing and len(bars.symbols) > 1
-    active = np.zeros(len(bars.index) if is_shared else 0, dtype=np.uint8)
-    places, starts = kernel.list_signals(
-        rows["entries"], rows["exits"], rows["short_entries"], rows["short_exits"], len(bars.symbols) if is_shared else 0, active
-    )
+    active, places, starts = np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if is_shared:
+        active = np.zeros(len(bars.index), dtype=np.uint8)
+        places, starts = kernel.list_signals(
+            rows["entries"], rows["exits"], rows["short_entries"], rows["short_exits"], len(bars.symbols), active
+        )
     return kernel.Tape(
         opens=_rows(bars.array("open")),
         highs=_rows(bars.array("high")),

@@ -150,6 +150,7 @@ TOLERANCE = 1e-9
 
 # Signatures are left to the first call, which loads them from the cache on disk; callers keep the types of arguments constant.
 compiled = njit(cache=True, error_model="numpy", forceinline=True)
+called = njit(cache=True, error_model="numpy")  # large and called from several places: inlining it would take long to compile
 
 
 @compiled
@@ -184,7 +185,7 @@ def round_lot(rule: Rule, quantity: float) -> float:
     return lots / rule.lots_per_unit if rule.lots_per_unit > 0.0 else lots * rule.lot
 
 
-@compiled
+@called
 def apply_fill(position: Position, pool: Pool, options: Options, units: float, price: float, fee: float) -> tuple[Position, Pool]:
     """Fold one fill (units > 0 bought, < 0 sold) into position, cash and the tally of closed trades.
 
@@ -585,7 +586,7 @@ _llvm: Any = cgutils
 prefetch: Any = intrinsic(_prefetch)
 
 
-@compiled
+@called
 def run_alone(
     book: Array, pools: Array, options: Options, tape: Tape, s: int, pool: int, row: int, stop_row: int,
     orders: Array, count: int, equity: Array, exposed: Array,
@@ -687,7 +688,7 @@ def run_alone(
     return t, count
 
 
-@compiled
+@called
 def run_together(
     book: Array, pools: Array, options: Options, tape: Tape, row: int, stop_row: int,
     orders: Array, count: int, equity: Array, exposed: Array,
@@ -810,7 +811,6 @@ def run_together(
     return t, count
 
 
-@compiled
 def run(
     book: Array, pools: Array, options: Options, tape: Tape, first: int, last: int, pool: int, row: int, stop_row: int,
     orders: Array, count: int, equity: Array, exposed: Array,
