@@ -103,7 +103,7 @@ class DeploymentManager:
             raise InvalidInput(f"end must be in the future on the live clock (was {end.isoformat()})")
         try:
             config = DeploymentConfig(
-                id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+                id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
                 name=request.name or self._free_name(snapshot.name),
                 backtest_id=snapshot.id,
                 backtest=backtest,
