@@ -155,3 +155,25 @@ def test_irregular_bars_use_the_median_spacing() -> None:
 def test_they_are_plain_numbers() -> None:
     metrics: dict[str, Any] = trade("100 E\n110\n90 X\n95").metrics
     assert json.loads(json.dumps(metrics)) == metrics
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+@pytest.mark.parametrize(
+    "options", [{}, {"stop_loss": 0.03}, {"max_hold_bars": 6}, {"execution": "close", "trailing_stop": 0.05}]
+)
+def test_trades_count_the_symbols_own_bars(sharing: bool, options: dict[str, Any]) -> None:
+    bars = Walk(seed=4, rows=600, symbols=3, missing=0.15).bars()
+    config = PortfolioConfig(size=0.3, cash_sharing=sharing, direction="both", **options)
+    portfolio = simulate(bars, random_signals(bars, seed=4, share=0.04, short=True), config)
+    close = config.execution == "close"
+    assert len(portfolio.trades) > 30
+    for done in portfolio.trades.itertuples():
+        own = bars[str(done.symbol)].index
+        is_stop = done.exit_reason in ("stop_loss", "trailing_stop")
+        entered, left = pd.Timestamp(str(done.entry_time)), pd.Timestamp(str(done.exit_time))
+        if close:  # a close fill's time is its bar's close, which here is the next bar's open or an hour on
+            entered = bars.index[bars.index < entered][-1]
+            left = left if is_stop else bars.index[bars.index < left][-1]
+        counts_exit = is_stop or close
+        held = ((own >= entered) & ((own <= left) if counts_exit else (own < left))).sum()
+        assert done.bars_held == held
