@@ -112,6 +112,11 @@ def run_and_save(person: Person) -> None:
     assert "<h2>Monthly returns</h2>" in download.value.path().read_text(encoding="utf-8")
     person.page.get_by_role("tab", name="Monthly returns").click()
     expect(person.page.get_by_text("Held: the year of buy and hold.")).to_be_visible()
+    person.page.get_by_role("tab", name="Report", exact=True).click()
+    person.page.get_by_text("Show the report", exact=True).click()
+    report = person.page.frame_locator("iframe[srcdoc], iframe[src^='blob:']")
+    for heading in ("Monthly returns", "Rolling Sharpe", "Exposure", "Costs"):
+        expect(report.get_by_role("heading", name=heading, exact=False).first).to_be_attached()
     person.types("Fast", 3)
     expect(person.page.get_by_role("alert")).to_contain_text("The form has changed since this run")
 

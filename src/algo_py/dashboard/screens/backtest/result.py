@@ -23,6 +23,7 @@ from algo_py.dashboard.format import counted, listed, period, plain
 from algo_py.market import get_market
 
 _SAVED = "backtest.saved"
+_REPORT_HEIGHT = 1100
 _MONEY, _PRICE = "%.2f", "%.8g"
 
 
@@ -41,7 +42,9 @@ def show_result(context: Context, result: BacktestResult, curves: Curves, *, is_
         st.warning(plain(warning[:1].upper() + warning[1:]))
     _save(context, result)
     currency = market.quote_currency
-    equity, months, price, trades = st.tabs(["Equity and drawdown", "Monthly returns", "Price with entries and exits", "Trades"])
+    equity, months, price, trades, whole = st.tabs(
+        ["Equity and drawdown", "Monthly returns", "Price with entries and exits", "Trades", "Report"]
+    )
     with equity:
         figure = equity_figure(curves.equity, initial=config.initial_cash, currency=currency, benchmark=curves.benchmark)
         st.plotly_chart(
@@ -57,6 +60,15 @@ def show_result(context: Context, result: BacktestResult, curves: Curves, *, is_
         st.plotly_chart(figure, key="backtest.price", alt=f"Price of {symbol} with the entries and exits of this backtest")
     with trades:
         _trades(result, currency)
+    with whole:
+        _whole_report(result)
+
+
+def _whole_report(result: BacktestResult) -> None:
+    """Show the report itself, the same page that a saved backtest's file is; drawn when it is asked for, since it is large."""
+    st.caption("Everything about this run: rolling Sharpe, distribution of trades, exposure, costs, and the figures above.")
+    if st.toggle("Show the report", key="backtest.whole"):
+        st.iframe(render_report(ReportData.of_result(result)), height=_REPORT_HEIGHT, alt="The report of this backtest")
 
 
 def _save(context: Context, result: BacktestResult) -> None:
