@@ -92,6 +92,11 @@ def test_the_holding_limit_does_not_count_missing_bars() -> None:
     assert fills(portfolio)[1][::5] == (4, "max_hold_bars")
 
 
+def test_the_holding_limit_with_shared_cash_and_hardly_any_signals() -> None:
+    portfolio = trade({"A": "100\n100\n100\n100\n100", "B": "50 E\n50\n50\n50\n50"}, max_hold_bars=2, size=0.5)
+    assert [order[::5] for order in fills(portfolio)] == [(1, "entry"), (3, "max_hold_bars")]
+
+
 def test_a_signalled_exit_names_itself_and_an_entry_then_reverses() -> None:
     assert exits(LONG + "100 X\n100", max_hold_bars=1) == [(2, 100, "exit")]
     portfolio = trade(LONG + "100 S\n100", max_hold_bars=1, direction="both", size_type="amount", size=10)

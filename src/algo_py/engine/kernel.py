@@ -763,11 +763,12 @@ def run_together(
                 value = pool_equity(book, pools, 0, holding, held)
                 begin, end = (0, symbols) if ages else (tape.starts[t], tape.starts[t + 1])
                 for k in range(begin, end):
-                    s, signals = tape.places[k] >> 4, tape.places[k] & 15
                     if ages:
                         entry, leave = own_row(tape.entries, k), own_row(tape.exits, k)
                         short_entry, short_leave = own_row(tape.short_entries, k), own_row(tape.short_exits, k)
                         s, signals = k, signals_at(entry, leave, short_entry, short_leave, t)
+                    else:
+                        s, signals = tape.places[k] >> 4, tape.places[k] & 15
                     close = closes[s, t]
                     if close == close:
                         choice = decide(read_position(book, s), options, rates, read_rule(book, s), value, close, signals)
