@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from algo_py.cli.options import parameters_of
 from algo_py.cli.output import (
     DASH,
     JsonFlag,
@@ -22,7 +23,6 @@ from algo_py.cli.output import (
     traders_code,
     workspace_of,
 )
-from algo_py.errors import InvalidInput
 
 if TYPE_CHECKING:
     from algo_py.backtest import BacktestConfig
@@ -120,7 +120,7 @@ def run(
     workspace = workspace_of(context)
     config = BacktestConfig(
         strategy=strategy,
-        params=_parameters(param or []),
+        params=parameters_of(param or []),
         market=market,
         timeframe=timeframe,
         symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
@@ -235,18 +235,6 @@ def delete(
     from algo_py.backtest import SnapshotStore
 
     typer.echo(f"Deleted {SnapshotStore(workspace_of(context)).delete(backtest)}.")
-
-
-def _parameters(texts: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InvalidInput(f"--param must be NAME=VALUE (was {text!r})", remedy="Write it like --param fast=10.")
-        if name.strip() in found:
-            raise InvalidInput(f"--param names {name.strip()!r} twice")
-        found[name.strip()] = value.strip()
-    return found
 
 
 def _print_report(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from algo_py.cli.options import parameters_of
 from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table, workspace_of
 from algo_py.errors import InvalidInput
 
@@ -69,7 +70,7 @@ def deploy(
         end=None if end is None else parse_time(end),
         initial_cash=cash,
         size=size,
-        params=_params(param or []),
+        params=parameters_of(param or []),
         max_order_notional=_amount("max-order-notional", max_order_notional),
     )
     manager = _manager(context)
@@ -262,16 +263,6 @@ def _clock(*, replay: bool, speed: str | None) -> ClockChoice:
         return Replay(bars_per_s=float(speed.removesuffix("bars/s")))
     except (ValueError, ValidationError):
         raise InvalidInput(f"{speed!r} is not a speed", remedy="Write it as 60bars/s (up to 100000), or max.") from None
-
-
-def _params(pairs: list[str]) -> dict[str, str]:
-    params = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise InvalidInput(f"--param must be NAME=VALUE (was {pair!r})")
-        params[key] = value
-    return params
 
 
 def _amount(option: str, text: str | None) -> Decimal | None:

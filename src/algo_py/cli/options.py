@@ -1,0 +1,20 @@
+"""How options that several commands share are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from algo_py.errors import InvalidInput
+
+
+def parameters_of(texts: Sequence[str]) -> dict[str, str]:
+    """Read `--param NAME=VALUE` texts; a malformed one, or a name given twice, is refused."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InvalidInput(f"--param must be NAME=VALUE (was {text!r})", remedy="Write it like --param fast=10.")
+        if name.strip() in found:
+            raise InvalidInput(f"--param names {name.strip()!r} twice")
+        found[name.strip()] = value.strip()
+    return found
