@@ -8,7 +8,7 @@ AlgoPyError
 ├── Damaged               stored data are not what was written: restore or set aside     exit 1
 ├── StrategyBroken        the trader's code failed: fix the strategy                     exit 1
 ├── Conflict              somebody else holds or has changed it: look again              exit 1
-└── VenueError            something at the place where orders go
+└── VenueError            something at a place outside: where orders go, or where bars come from
     ├── Rejected          the venue said no: record it, never resend
     ├── OutcomeUnknown    the order may exist: look it up, never resend
     ├── RateLimited       wait, then repeat reads only
@@ -67,7 +67,7 @@ class Conflict(AlgoPyError):
 
 
 class VenueError(AlgoPyError):
-    """Something went wrong at the place where orders go."""
+    """Something went wrong at the place where orders go, or where bars come from."""
 
 
 class Rejected(VenueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,25 @@ class SupervisorSettings(BaseModel):
     idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")
 
 
+class DataSettings(BaseModel):
+    """Where bars come from, and how long anybody waits for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: Mapping[str, str] = Field(
+        {"crypto_binance": "binance", "indian_equity": "kite"},
+        description="The source of each market's bars; none: bars arrive by import only",
+    )
+    fill_timeout_s: float = Field(45.0, gt=0, description="How long a deployment's run may spend on filling gaps")
+
+
 class Settings(BaseModel):
     """`config/algo.toml`: everything that is not a secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     supervisor: SupervisorSettings = SupervisorSettings()
+    data: DataSettings = DataSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,10 @@ class Workspace:
     @property
     def settings_file(self) -> Path:
         return self.root / _MARKER
+
+    @property
+    def credentials_file(self) -> Path:
+        return self.root / "config" / ".env"
 
     @property
     def strategies(self) -> Path:
