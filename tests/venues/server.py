@@ -155,7 +155,7 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client has gone: it had waited long enough
 
-        do_GET = do_POST = do_PUT = do_DELETE = _handle
+        do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

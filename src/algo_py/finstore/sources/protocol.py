@@ -2,8 +2,8 @@
 
 | it must | because |
 |---|---|
-| answer one request at a time, of at most `page(timeframe)` | the caller stores each page, shows progress, and can stop in between |
-| return every bar that it has in the range, in any order, repeats and a forming bar included | the caller sorts, and judges what is closed |
+| answer one request at a time, of at most `page(timeframe)` | the caller stores each page and can stop in between |
+| return every bar that it has in the range, in any order, even a forming one | the caller sorts, and judges what is closed |
 | say an empty range with an empty frame, and a failure with an exception | an outage of the source is not an absence of bars |
 | wait for its shared limit, never longer than the deadline | other processes of the host ask as well |
 | never retry | the caller does, within its bounds |
@@ -62,7 +62,7 @@ class Source(Protocol):
         """
 
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
-        """Return the open time of the first bar that it has of a symbol; None when it cannot tell cheaply. Raises like `fetch`."""
+        """Return the open time of its first bar of a symbol; None when it cannot tell cheaply. Raises like `fetch`."""
 
     def instruments(self, symbols: Sequence[str], *, deadline_s: float) -> Mapping[str, Instrument]:
-        """Return the order rules of those symbols that it knows rules of; an empty mapping when it knows none. Raises like `fetch`."""
+        """Return the order rules of those symbols that it knows; empty when it knows none. Raises like `fetch`."""
