@@ -102,13 +102,14 @@ def from_frames(frames: Mapping[str, pd.DataFrame]) -> dict[str, Block]:
     A frame has a DatetimeIndex in UTC, ascending and unique, and the five columns; more columns are left out. Prices are finite
     and above 0, low <= open, close <= high, volume is 0 or more. The first offence is named by symbol, column and time.
     """
-    blocks = {symbol: _taken_apart(symbol, frame) for symbol, frame in frames.items()}
+    blocks = {symbol: raw_block(symbol, frame) for symbol, frame in frames.items()}
     if blocks:
         check_blocks(blocks)
     return blocks
 
 
-def _taken_apart(symbol: str, frame: pd.DataFrame) -> Block:
+def raw_block(symbol: str, frame: pd.DataFrame) -> Block:
+    """Take one frame apart; the order of its bars and their values are not looked at. Raises InvalidInput."""
     if not len(frame):
         return Block.empty()
     index = frame.index
