@@ -83,7 +83,7 @@ def import_file(
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT or RELIANCE.")],
 ) -> None:
     """Store the bars of a file. Bars that are stored already stay as they are, so the same file may be imported again."""
-    from algo_py.cli.bar_files import read_bar_file
+    from algo_py.finstore.sources.bar_files import read_bar_file
     from algo_py.finstore import FinStore
     from algo_py.market import Timeframe, get_market
 

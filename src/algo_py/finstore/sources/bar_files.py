@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from algo_py.errors import InvalidInput, NotFound
+from algo_py.finstore.frames import COLUMNS
 from algo_py.market import Market, Timeframe
-
-COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 # Whole numbers are seconds, milliseconds or microseconds since 1970; between 1973 and 5138 their size tells which.
 _MILLISECONDS_FROM, _MICROSECONDS_FROM = 1e11, 1e14
