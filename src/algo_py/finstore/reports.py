@@ -47,11 +47,15 @@ class AppendReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A run of `bars` missing bars; first and last are the open times of the first and the last missing one."""
+    """A run of `bars` missing bars; first and last are the open times of the first and the last missing one.
+
+    reason: why they are missing, as far as that is known; empty when it is not.
+    """
 
     first: datetime
     last: datetime
     bars: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
