@@ -1,0 +1,390 @@
+"""The work of one call of `fill_gap`: plan, ask side by side, store, note what is absent, and look again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import numpy as np
+
+from algo_py.clock import Clock, format_time, monotonic_s
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, VenueDown
+from algo_py.finstore.absences import Absence, AbsenceLog, covering
+from algo_py.finstore.asking import Asked, Asker, Page
+from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.durable import explained, locked, make_folder
+from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
+from algo_py.finstore.frames import COLUMNS, Block, from_us, to_frame, to_us, union
+from algo_py.finstore.lacks import Lack, Times, lack_of, pages, runs
+from algo_py.finstore.layout import Layout
+from algo_py.finstore.partition import Partition
+from algo_py.finstore.reports import AppendCounts
+from algo_py.finstore.sources.protocol import Source
+from algo_py.finstore.store import FinStore
+from algo_py.market import Market, Timeframe, get_market, latest_closed_open
+
+_LOOK_S = 0.2
+_LOCK_LOOK_S = 0.5
+_PATIENCE_STEP_S = 1.0
+_LOCKS_AT_ONCE = 32
+_PAGES_EACH = 4
+_UNBOUNDED_S = 7 * 86_400.0
+# A stored close that the source has since moved by more than this fraction was adjusted, as for a split: what follows it would
+# not fit what is stored.
+_ADJUSTED_FRACTION = 0.01
+
+_CLOSE = COLUMNS.index("close")
+
+_K = TypeVar("_K")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where bars come from and go to, and what is remembered between calls.
+
+    complete_to maps a symbol and the start that was asked for to the last stored bar up to which nothing was lacking.
+    """
+
+    store: FinStore
+    source: Source
+    market: Market
+    timeframe: Timeframe
+    clock: Clock
+    layout: Layout
+    partition: Partition
+    absences: AbsenceLog
+    complete_to: dict[tuple[str, datetime | None], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, store: FinStore, source: Source, market: str, timeframe: str, *, clock: Clock) -> Place:
+        known, length = get_market(market), Timeframe.parse(timeframe)
+        layout = Layout.of(store.folder, known.name, length)
+        return cls(
+            store=store,
+            source=source,
+            market=known,
+            timeframe=length,
+            clock=clock,
+            layout=layout,
+            partition=Partition(layout),
+            absences=AbsenceLog(layout),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What one symbol lacks. `expected` are the bars that the calendar has in the range; last_stored_us is -1 for none."""
+
+    lack: Lack
+    expected: Times
+    last_stored_us: int
+
+
+class Fill:
+    """One call. Bars are stored after each slice of requests, so that little is lost whenever it ends."""
+
+    def __init__(
+        self,
+        place: Place,
+        symbols: Sequence[str],
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        timeout_s: float | None,
+        again: bool,
+        tick: Callable[[], None] | None,
+        progress: Callable[[FillProgress], None] | None,
+    ) -> None:
+        self._place = place
+        self._since = since
+        self._until = until
+        self._is_again = again
+        self._tick = tick or _nothing
+        self._progress = progress
+        self._timeout_s = _UNBOUNDED_S if timeout_s is None else timeout_s
+        self._deadline_s = monotonic_s() + self._timeout_s
+        self._began_us = to_us(place.clock.now())
+        self._cancelled = threading.Event()
+        self._asker = Asker(
+            place.source, place.market, place.timeframe, clock=place.clock, deadline_s=self._deadline_s, cancelled=self._cancelled
+        )
+        self._told = {symbol: SymbolFill() for symbol in sorted(symbols)}
+        self._left: dict[str, int] = {}
+        self._first_known: set[str] = set()
+        self._asked_again_to: dict[str, int] = {}
+        self._total = 0
+
+    def run(self, patience_s: float) -> FillReport:
+        """Fill what can be filled, then wait a little for bars that are late."""
+        patient_until_s = min(self._deadline_s, monotonic_s() + patience_s)
+        pool = ThreadPoolExecutor(max_workers=self._place.source.parallel, thread_name_prefix="fetch")
+        try:
+            with explained(self._place.layout.folder):
+                self._fill(pool)
+                while self._is_waiting() and monotonic_s() + _PATIENCE_STEP_S < patient_until_s:
+                    self._rest(_PATIENCE_STEP_S)
+                    self._began_us = to_us(self._place.clock.now())
+                    self._fill(pool)
+        finally:
+            self._cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        return FillReport({symbol: replace(told, requests=self._asker.requests[symbol]) for symbol, told in self._told.items()})
+
+    def _fill(self, pool: ThreadPoolExecutor) -> None:
+        todo = [symbol for symbol in self._told if self._lacks(symbol)]
+        self._total = max(self._total, sum(self._left.values()))
+        while todo:
+            batch, todo = todo[:_LOCKS_AT_ONCE], todo[_LOCKS_AT_ONCE:]
+            with self._holding(batch) as held:
+                self._slice(pool, held)
+            todo = [symbol for symbol in held if not self._told[symbol].problem and self._lacks(symbol)] + todo
+            self._tell_progress()
+            if monotonic_s() >= self._deadline_s:
+                for symbol in todo:
+                    self._fail(symbol, f"not done after {self._timeout_s:g} s")
+                return
+
+    # Planning
+
+    def _lacks(self, symbol: str) -> bool:
+        """Return whether there is something to ask for, and note how the symbol stands."""
+        plan = self._plan(symbol)
+        if plan is None:
+            return False
+        before, left = self._left.get(symbol), len(plan.lack.ask)
+        told = replace(self._told[symbol], absent=len(plan.lack.absent), awaited=len(plan.lack.awaited))
+        if before is None:
+            told = replace(told, missing=left + len(plan.lack.awaited))
+        self._told[symbol] = told
+        self._left[symbol] = left
+        return left > 0
+
+    def _plan(self, symbol: str) -> _Plan | None:
+        """Return what the symbol lacks; None when that cannot be said, which is then noted."""
+        place, key = self._place, (symbol, self._since)
+        start_us = to_us(self._since) if self._since is not None else None
+        if not self._is_again:
+            start_us = place.complete_to.get(key, start_us)
+        stored = place.partition.read(symbol, start_us, None, times_only=True).times
+        if start_us is None:
+            if not len(stored):
+                self._fail(symbol, "no bars are stored yet, so it is not known from when to fetch them; name a start")
+                return None
+            start_us = int(stored[0])
+        now = place.clock.now()
+        newest = latest_closed_open(place.market.calendar, place.timeframe, now)
+        newest_us = to_us(newest) if self._until is None else min(to_us(newest), to_us(self._until) - 1)
+        expected = expected_opens(place.market, place.timeframe, start_us, newest_us) if start_us <= newest_us else stored[:0]
+        last_stored_us = int(stored[-1]) if len(stored) else -1
+        if self._is_again:
+            todo = expected[expected > self._asked_again_to.get(symbol, -1)]
+            return _Plan(Lack(todo, todo[:0], todo[:0]), expected, last_stored_us)
+        lack = lack_of(
+            expected[~np.isin(expected, stored)],
+            place.absences.read(symbol, place.source.name),
+            timeframe=place.timeframe,
+            last_stored_us=last_stored_us,
+            began_us=self._began_us,
+            now_us=to_us(now),
+        )
+        if len(stored) and self._until is None and not len(lack.ask) and not len(lack.awaited):
+            place.complete_to[key] = last_stored_us
+        return _Plan(lack, expected, last_stored_us)
+
+    # Asking
+
+    def _slice(self, pool: ThreadPoolExecutor, symbols: Sequence[str]) -> None:
+        """Ask for some pages of each symbol that still lacks bars, and store what came."""
+        plans = {symbol: plan for symbol in symbols if (plan := self._plan(symbol)) is not None and len(plan.lack.ask)}
+        plans = self._without_unborn(pool, plans)
+        self._keep(self._ask(pool, self._chosen_pages(plans)), plans)
+
+    def _chosen_pages(self, plans: Mapping[str, _Plan]) -> list[Page]:
+        """Return the first pages of each symbol in turn, no more than keep the source busy for some seconds."""
+        longest = self._place.source.page(self._place.timeframe)
+        by_symbol = [self._pages(symbol, plan, longest) for symbol, plan in plans.items()]
+        in_turn = (page for row in zip_longest(*by_symbol) for page in row if page is not None)
+        return list(islice(in_turn, max(len(plans), _PAGES_EACH * self._place.source.parallel)))
+
+    def _pages(self, symbol: str, plan: _Plan, longest: timedelta) -> Iterator[Page]:
+        for run in runs(plan.lack.ask, plan.expected):
+            is_next = 0 <= plan.last_stored_us < run[0] and self._place.source.rewrites_history
+            for number, times in enumerate(pages(run, longest)):
+                yield Page(symbol, times, plan.last_stored_us if is_next and number == 0 else None)
+
+    def _without_unborn(self, pool: ThreadPoolExecutor, plans: Mapping[str, _Plan]) -> dict[str, _Plan]:
+        """Note as absent what lies before a symbol's first bar at the source, where that spares requests."""
+        place = self._place
+        page_us = to_us(from_us(0) + place.source.page(place.timeframe))
+        chosen = [
+            symbol
+            for symbol, plan in plans.items()
+            if symbol not in self._first_known
+            and plan.lack.ask[-1] - plan.lack.ask[0] > page_us
+            and plan.lack.ask[0] == plan.expected[0]
+        ]
+        self._first_known.update(chosen)
+        asked = {symbol: pool.submit(self._asker.earliest, symbol) for symbol in chosen}
+        left = dict(plans)
+        for symbol, first in self._answers(asked).items():
+            if first is None:
+                continue
+            unborn = plans[symbol].lack.ask[plans[symbol].lack.ask < to_us(first)]
+            if len(unborn):
+                now_us = to_us(place.clock.now())
+                place.absences.add(symbol, place.source.name, [Absence(int(unborn[0]), int(unborn[-1]), now_us, True)])
+            plan = self._plan(symbol)
+            if plan is not None:
+                left[symbol] = plan
+        return {symbol: plan for symbol, plan in left.items() if len(plan.lack.ask) and not self._told[symbol].problem}
+
+    def _ask(self, pool: ThreadPoolExecutor, wanted: Sequence[Page]) -> list[Asked]:
+        futures = {number: pool.submit(self._asker.ask, page) for number, page in enumerate(wanted)}
+        answers = self._answers(futures, symbol_of=lambda number: wanted[number].symbol)
+        return [answers[number] for number in sorted(answers)]
+
+    def _answers(self, futures: Mapping[_K, Future[_T]], symbol_of: Callable[[_K], str] = str) -> dict[_K, _T]:
+        """Wait for the answers; a failure is noted with its symbol, or with all when the source as a whole is in trouble."""
+        pending = set(futures.values())
+        while pending:
+            _, pending = wait(pending, timeout=_LOOK_S)
+            self._tick()
+        answers: dict[_K, _T] = {}
+        for key, future in futures.items():
+            try:
+                answers[key] = future.result()
+            except (AuthFailed, RateLimited, VenueDown) as error:
+                for symbol in self._told:
+                    if self._left.get(symbol, 0):
+                        self._fail(symbol, str(error))
+            except AlgoPyError as error:
+                self._fail(symbol_of(key), str(error))
+        return answers
+
+    # Keeping
+
+    def _keep(self, answers: Sequence[Asked], plans: Mapping[str, _Plan]) -> None:
+        """Store what came, and note what did not."""
+        place = self._place
+        now = place.clock.now()
+        found: dict[str, Block] = {}
+        unexpected: dict[str, int] = {}
+        for asked in answers:
+            symbol = asked.page.symbol
+            if asked.overlap is not None and self._is_adjusted(symbol, asked.overlap):
+                continue
+            parts = [found.get(symbol, Block.empty()), asked.overlap or Block.empty(), asked.block]
+            found[symbol] = union(parts)
+            unexpected[symbol] = unexpected.get(symbol, 0) + asked.unexpected
+        report = place.store.append(
+            place.market.name,
+            place.timeframe.value,
+            {symbol: to_frame(block) for symbol, block in found.items() if len(block)},
+            now=now,
+        )
+        for symbol, block in found.items():
+            counts = report.by_symbol.get(symbol, AppendCounts())
+            told = self._told[symbol]
+            self._told[symbol] = replace(
+                told,
+                fetched=told.fetched + counts.new,
+                revised=told.revised + counts.revised,
+                unexpected=told.unexpected + unexpected[symbol],
+            )
+            mine = [asked for asked in answers if asked.page.symbol == symbol]
+            if self._is_again:
+                self._asked_again_to[symbol] = max(int(asked.page.times[-1]) for asked in mine)
+            else:
+                self._note_absent(symbol, mine, block, plans[symbol], to_us(now))
+
+    def _note_absent(self, symbol: str, answers: Sequence[Asked], found: Block, plan: _Plan, now_us: int) -> None:
+        """Note what did not come. It is final for bars that were asked for before, when later ones were known already.
+
+        One empty page in the middle of history is as likely a fault of the source as an outage of the exchange: so whatever does
+        not come is asked for twice.
+        """
+        absences, source = self._place.absences, self._place.source.name
+        asked = np.unique(np.concatenate([one.page.times for one in answers]))
+        missing = asked[~np.isin(asked, found.times)]
+        is_final = (covering(absences.read(symbol, source), missing) >= 0) & (missing < plan.last_stored_us)
+        news = [
+            Absence(int(run[0]), int(run[-1]), now_us, sure)
+            for sure in (False, True)
+            for run in runs(missing[is_final == sure], plan.expected)
+        ]
+        absences.add(symbol, source, news)
+
+    def _is_adjusted(self, symbol: str, overlap: Block) -> bool:
+        """Return whether the source has rewritten the symbol's history beyond a correction; that is then the problem."""
+        us = int(overlap.times[0])
+        stored = self._place.partition.read(symbol, us, us + 1)
+        if not len(stored):
+            return False
+        before, after = float(stored.values[_CLOSE, 0]), float(overlap.values[_CLOSE, 0])
+        if abs(after - before) <= _ADJUSTED_FRACTION * before:
+            return False
+        self._fail(
+            symbol,
+            f"{self._place.source.name} now gives {after:g} for the close of {format_time(from_us(us))}, stored is {before:g}: "
+            "its history was rewritten (as for a split), and newer bars would not fit. Fetch its history again and adopt it",
+        )
+        return True
+
+    # Waiting and telling
+
+    @contextmanager
+    def _holding(self, symbols: Sequence[str]) -> Iterator[list[str]]:
+        """Hold the fetch locks of the symbols, those that can be had in time."""
+        folder = self._place.layout.folder / "_fetch"
+        make_folder(folder)
+        held: list[str] = []
+        with ExitStack() as stack:
+            for symbol in sorted(symbols):
+                if self._take_lock(stack, folder / f"{quote(symbol, safe='')}.lock"):
+                    held.append(symbol)
+                else:
+                    self._fail(symbol, f"another process has been fetching it for more than {self._timeout_s:g} s")
+            yield held
+
+    def _take_lock(self, stack: ExitStack, file: Path) -> bool:
+        while True:
+            try:
+                stack.enter_context(locked(file, timeout_s=min(_LOCK_LOOK_S, max(0.0, self._deadline_s - monotonic_s()))))
+            except Conflict:
+                if monotonic_s() >= self._deadline_s:
+                    return False
+                self._tick()
+            else:
+                return True
+
+    def _is_waiting(self) -> bool:
+        return any(told.awaited and not told.problem for told in self._told.values())
+
+    def _rest(self, duration_s: float) -> None:
+        until_s = monotonic_s() + duration_s
+        while (left_s := until_s - monotonic_s()) > 0:
+            self._tick()
+            self._place.clock.sleep(min(left_s, _LOOK_S))
+
+    def _fail(self, symbol: str, problem: str) -> None:
+        if not self._told[symbol].problem:
+            self._told[symbol] = replace(self._told[symbol], problem=problem)
+
+    def _tell_progress(self) -> None:
+        if self._progress is not None:
+            left = sum(self._left.values())
+            done = max(0, self._total - left)
+            self._progress(FillProgress(done=done, total=self._total, requests=self._asker.requests.total()))
+
+
+def _nothing() -> None:
+    """Do nothing."""
