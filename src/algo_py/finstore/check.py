@@ -9,9 +9,10 @@ import numpy as np
 
 from algo_py.errors import AlgoPyError, InvalidInput
 from algo_py.finstore.bartimes import off_calendar
-from algo_py.finstore.files import InfoCache, read_bars, read_delta
+from algo_py.finstore.files import read_bars, read_delta
 from algo_py.finstore.frames import Block, check_blocks, from_us
 from algo_py.finstore.layout import Layout, data_files
+from algo_py.finstore.parquet import InfoCache
 from algo_py.finstore.reports import Finding
 from algo_py.market import Market
 

@@ -6,9 +6,10 @@ import bisect
 from collections.abc import Callable
 from pathlib import Path
 
-from algo_py.finstore.files import Group, InfoCache, read_bars
+from algo_py.finstore.files import read_bars
 from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout
+from algo_py.finstore.parquet import Group, InfoCache
 from algo_py.finstore.pending import Pending, load_pending
 
 
