@@ -39,7 +39,7 @@ class DataSettings(BaseModel):
         {"crypto_binance": "binance", "indian_equity": "kite"},
         description="The source of each market's bars; none: bars arrive by import only",
     )
-    fill_timeout_s: float = Field(45.0, gt=0, description="How long a deployment's run may spend on filling gaps")
+    fill_timeout_s: float = Field(45.0, gt=0, description="How long a deployment's run may spend on filling gaps, seconds")
 
 
 class Settings(BaseModel):
@@ -85,6 +85,10 @@ class Workspace:
     @property
     def finstore(self) -> Path:
         return self.root / "database" / "finstore"
+
+    @property
+    def instruments(self) -> Path:
+        return self.root / "database" / "instruments"
 
     @property
     def backtests(self) -> Path:

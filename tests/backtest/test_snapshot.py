@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +30,7 @@ from .conftest import config
 NOW = datetime(2025, 11, 22, 15, 30, 12, tzinfo=UTC)
 GOLDEN = Path(__file__).parent / "golden"
 GOLDEN_1, GOLDEN_2 = GOLDEN / "20251122-153012-wave-1bc1", GOLDEN / "20251122-153012-wave-87d1"
+GOLDEN_3 = GOLDEN / "20251122-153012-wave-7545"
 
 
 @pytest.fixture
@@ -189,9 +192,9 @@ def test_an_edit_after_loading_is_refused_when_the_strategy_is_built(store: Snap
 def test_a_newer_schema_is_refused_as_newer(store: SnapshotStore, result: BacktestResult) -> None:
     saved = store.save(result)
     file = saved.folder / MANIFEST_NAME
-    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 2', '"schema_version": 3'), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 3', '"schema_version": 4'), encoding="utf-8")
     with pytest.raises(
-        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 3, this one reads up to 2\)\. Upgrade Algo\.Py\."
+        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 4, this one reads up to 3\)\. Upgrade Algo\.Py\."
     ):
         store.load(saved.id)
     (listed,) = store.list()
@@ -277,6 +280,18 @@ def test_the_format_of_version_2_stays_readable() -> None:
     assert set(golden.trades()["exit_reason"]) == {"exit", "stop_loss", "max_hold_bars"}
 
 
+def test_the_format_of_version_3_stays_readable() -> None:
+    golden = Snapshot.read(GOLDEN_3)
+    engine = golden.config.portfolio_config()
+    assert isinstance(engine.instruments, Mapping)
+    assert engine.instruments["BTC/USDT"].lot_size == Decimal("0.001")
+    assert engine.instruments["ETH/USDT"].lot_size == Decimal("0.00001")  # not known then: the market's usual one
+    orders = golden.orders()
+    milli = orders["quantity"][orders["symbol"] == "BTC/USDT"].to_numpy() * 1_000
+    assert len(milli)
+    assert milli == pytest.approx(milli.round(), abs=1e-6)
+
+
 def test_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / GOLDEN_2.name
     shutil.copytree(GOLDEN_2, folder)
@@ -290,7 +305,7 @@ def test_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_format_has_not_changed_without_a_new_version(store: SnapshotStore, result: BacktestResult) -> None:
-    golden = json.loads((GOLDEN_2 / MANIFEST_NAME).read_text(encoding="utf-8"))
+    golden = json.loads((GOLDEN_3 / MANIFEST_NAME).read_text(encoding="utf-8"))
     saved = store.save(result)
     current = json.loads((saved.folder / MANIFEST_NAME).read_text(encoding="utf-8"))
     assert list(current) == list(golden)
@@ -300,4 +315,4 @@ def test_the_format_has_not_changed_without_a_new_version(store: SnapshotStore, 
     assert sorted(current["files"]) == sorted(golden["files"])
     assert list(current["fingerprint"]["BTC/USDT"]) == list(golden["fingerprint"]["BTC/USDT"])
     for file in saved.folder.glob("*.parquet"):
-        assert list(pd.read_parquet(file)) == list(pd.read_parquet(GOLDEN_2 / file.name))
+        assert list(pd.read_parquet(file)) == list(pd.read_parquet(GOLDEN_3 / file.name))

@@ -72,6 +72,7 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
         "start": "2024-11-01T00:00:00Z",
         "end": "2025-11-01T00:00:00Z",
         "initial_cash": 10_000.0,
+        "order_rules": None,
         "size": 500.0,
         "size_type": "value",
         "cost_schedule": None,

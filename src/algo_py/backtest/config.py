@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from algo_py.backtest.rules import OrderRules
 from algo_py.clock import as_utc, format_time, parse_time
 from algo_py.engine import PortfolioConfig
 from algo_py.engine.config import CostSchedule, Direction, Execution, SizeType
@@ -48,8 +49,9 @@ class BacktestConfig(BaseModel):
 
     The period is [start, end), UTC. `fees` and `slippage` that are not given are those of the market; with a cost schedule, which
     takes the place of fees, `fees` are 0. A period that is not given (None is the same) is all of time, and becomes the first and
-    the last stored bar in the config of a result. It survives JSON unchanged. A value that cannot be used, or an unknown name,
-    raises InvalidInput; an unknown market NotFound. Bounds are the engine's: see PortfolioConfig.
+    the last stored bar in the config of a result. `order_rules` that are not given are those known of the exchange when it runs,
+    and stand in the config of a result. It survives JSON unchanged. A value that cannot be used, or an unknown name, raises
+    InvalidInput; an unknown market NotFound. Bounds are the engine's: see PortfolioConfig.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -88,13 +90,20 @@ class BacktestConfig(BaseModel):
     trailing_stop: float | None = Field(None, description="Retreat from the best price at which a position is closed, fraction")
     max_hold_bars: int | None = Field(None, description="Bars after which an exit is decided")
     borrow_rate_annual: float = Field(0.0, description="Yearly cost of a short position, fraction of its value")
+    order_rules: Mapping[str, OrderRules] | None = Field(
+        None, description="Order rules of symbols; those that are not here have the market's usual ones"
+    )
 
     def portfolio_config(self) -> PortfolioConfig:
-        """Return what the engine needs of it, with the market's order rules and its bars a year."""
+        """Return what the engine needs of it, with the symbols' order rules and the market's bars a year."""
         market = get_market(self.market)
+        rules = self.order_rules or {}
         return self._money().model_copy(
             update={
-                "instruments": {symbol: market.instrument(symbol) for symbol in self.symbols},
+                "instruments": {
+                    symbol: rules[symbol].instrument(symbol) if symbol in rules else market.instrument(symbol)
+                    for symbol in self.symbols
+                },
                 "periods_per_year": market.calendar.periods_per_year(self.timeframe),
             }
         )

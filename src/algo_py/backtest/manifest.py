@@ -18,7 +18,8 @@ from algo_py.settings import first_problem
 
 MANIFEST_NAME: Final = "snapshot.json"
 # 1: the first. 2: the engine's further options in config; benchmark and position values beside equity; open positions.
-SCHEMA_VERSION: Final = 2
+# 3: the order rules of the symbols in config.
+SCHEMA_VERSION: Final = 3
 
 _OWN_HASH: Final = "own_sha256"
 _BLANK: Final = "0" * 64

@@ -11,6 +11,7 @@ import pandas as pd
 from algo_py.backtest.checks import data_warnings, look_ahead_warnings, order_warnings
 from algo_py.backtest.config import EARLIEST, LATEST, BacktestConfig
 from algo_py.backtest.fingerprint import BarsFingerprint, fingerprint
+from algo_py.backtest.rules import known_rules
 from algo_py.backtest.summary import report_json
 from algo_py.clock import monotonic_s
 from algo_py.engine import Portfolio, simulate
@@ -61,7 +62,7 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
     tell("reading bars", 0.1)
     store = FinStore(workspace.finstore)
     frames = _read(store, config)
-    config = _completed(config, strategy.model_dump(mode="json"), frames)
+    config = with_known_rules(workspace, _completed(config, strategy.model_dump(mode="json"), frames))
     bars = Bars.from_frames(frames, market=config.market, timeframe=config.timeframe)
 
     tell("running the strategy", 0.3)
@@ -83,6 +84,13 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
     )
     tell("done", 1.0)
     return result
+
+
+def with_known_rules(workspace: Workspace, config: BacktestConfig) -> BacktestConfig:
+    """Write out the exchange's order rules where the config names none and they are known."""
+    if config.order_rules is not None:
+        return config
+    return config.model_copy(update={"order_rules": known_rules(workspace, config.market, config.symbols)})
 
 
 def _warm_up_bars(strategy: Strategy, entry: StrategyEntry) -> int:

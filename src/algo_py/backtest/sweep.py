@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from algo_py.backtest.config import EARLIEST, LATEST, BacktestConfig
-from algo_py.backtest.run import run_backtest
+from algo_py.backtest.run import run_backtest, with_known_rules
 from algo_py.backtest.snapshot import Snapshot
 from algo_py.backtest.store import SnapshotStore
 from algo_py.clock import monotonic_s
@@ -74,6 +74,7 @@ def run_sweep(
     plan = replace(plan, grid={name: [value] for name, value in config.params.items()} | dict(plan.grid))
     strategy_class = StrategyRegistry.discover(workspace).get(config.strategy).usable_class()
     _, search = plan.begin(strategy_class)
+    config = with_known_rules(workspace, config)
     bars, money = _stored_bars(workspace, config), config.portfolio_config()
     planned = None if folds is None else split(len(bars.index), folds)
     told = _Parts(progress, parts=1 + (folds or 0))
