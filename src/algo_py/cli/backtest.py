@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from algo_py.cli.options import parameters_of
+from algo_py.cli.options import parameters_of, symbols_of
 from algo_py.cli.output import (
     DASH,
     JsonFlag,
@@ -123,7 +123,7 @@ def run(
         params=parameters_of(param or []),
         market=market,
         timeframe=timeframe,
-        symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
+        symbols=symbols_of(symbols),
         start=start,
         end=end,
         initial_cash=cash,

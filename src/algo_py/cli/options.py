@@ -18,3 +18,8 @@ def parameters_of(texts: Sequence[str]) -> dict[str, str]:
             raise InvalidInput(f"--param names {name.strip()!r} twice")
         found[name.strip()] = value.strip()
     return found
+
+
+def symbols_of(text: str) -> tuple[str, ...]:
+    """Read `A,B`; spaces and empty places are left out."""
+    return tuple(symbol.strip() for symbol in text.split(",") if symbol.strip())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from algo_py.cli.options import symbols_of
 from algo_py.cli.output import JsonFlag, print_error, print_json, traders_code, workspace_of
 from algo_py.cli.sweep_report import print_report, report_json, write_csv
 from algo_py.cli.sweep_values import read_grid
@@ -111,7 +112,7 @@ def sweep(
         strategy=strategy,
         market=market,
         timeframe=timeframe,
-        symbols=tuple(symbol.strip() for symbol in symbols.split(",") if symbol.strip()),
+        symbols=symbols_of(symbols),
         start=start,
         end=end,
         initial_cash=cash,
