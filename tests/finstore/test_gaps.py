@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,8 @@ class SystemClockAt(FrozenClock):
         super().sleep(duration_s)
 
 
-def _fill(store: FinStore, source: MemorySource, *symbols: str, **options: object) -> FillReport:
-    return fill_gap(store, source, MARKET, "1h", symbols or (SYMBOL,), clock=options.pop("clock", FrozenClock(NOW)), **options)  # type: ignore[arg-type]
+def _fill(store: FinStore, source: MemorySource, *symbols: str, **options: Any) -> FillReport:
+    return fill_gap(store, source, MARKET, "1h", symbols or (SYMBOL,), clock=options.pop("clock", FrozenClock(NOW)), **options)
 
 
 def _holed(*missing: range) -> pd.DataFrame:
@@ -39,6 +40,12 @@ def _holed(*missing: range) -> pd.DataFrame:
     for rows in missing:
         keep[list(rows)] = False
     return REAL[keep]
+
+
+def _scaled(frame: pd.DataFrame, row: int, column: str, factor: float) -> pd.DataFrame:
+    values = frame[column].to_numpy(copy=True)
+    values[row] *= factor
+    return frame.assign(**{column: values})
 
 
 def _hours(source: MemorySource) -> list[tuple[int, int]]:
@@ -253,17 +260,14 @@ def test_a_rewritten_history_is_noticed_and_stops_the_symbol(store: FinStore) ->
     assert "its history was rewritten" in report.problems[0]
     assert len(store.read(MARKET, "1h", SYMBOL)) == 490
 
-    corrected = REAL.copy()
-    corrected.iloc[489, 3] *= 1.001
-    corrected.iloc[489, 1] *= 1.001
+    corrected = _scaled(_scaled(REAL, 489, "close", 1.001), 489, "high", 1.001)
     report = _fill(store, MemorySource({SYMBOL: corrected}, rewrites_history=True))
     assert (report.fetched, report.revised, report.is_complete) == (10, 1, True)
     pd.testing.assert_frame_equal(store.read(MARKET, "1h", SYMBOL)[:490], REAL[:490], check_freq=False)
 
 
 def test_all_is_asked_anew_when_that_is_wanted(store: FinStore) -> None:
-    changed = REAL.copy()
-    changed.iloc[7, 4] += 1
+    changed = _scaled(REAL, 7, "volume", 2.0)
     _store(store, REAL)
     source = MemorySource({SYMBOL: changed})
     report = _fill(store, source, since=START, again=True)
