@@ -8,6 +8,9 @@ import psutil
 
 from algo_py.settings import Workspace
 
+# Settings of a workspace whose bars arrive by import only.
+NO_NETWORK = '[data.sources]\ncrypto_binance = "none"\nindian_equity = "none"\n'
+
 
 def supervisors(workspace: Workspace) -> list[psutil.Process]:
     """Return the supervisor processes of one workspace, and the deployments that they forked: all carry its path."""

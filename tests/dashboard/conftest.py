@@ -16,7 +16,7 @@ from algo_py.deployment import DeploymentManager
 from algo_py.settings import Workspace
 from tests.dashboard.person import Person
 from tests.dashboard.servers import DashboardServer, launch
-from tests.processes import stop_everything
+from tests.processes import NO_NETWORK, stop_everything
 
 _PATIENCE_MS = 60_000  # the first backtest of a fresh clone compiles the engine
 _FAILED = pytest.StashKey[bool]()
@@ -48,7 +48,7 @@ def workspace(tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.strategies.mkdir()
     workspace.settings_file.parent.mkdir()
-    workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 10\nstop_grace_s = 5\n")
+    workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 10\nstop_grace_s = 5\n" + NO_NETWORK)
     yield workspace
     stop_everything(workspace)
 

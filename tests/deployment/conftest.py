@@ -12,7 +12,7 @@ from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backte
 from algo_py.clock import parse_time
 from algo_py.deployment import DeploymentManager
 from algo_py.settings import Workspace
-from tests.processes import stop_everything
+from tests.processes import NO_NETWORK, stop_everything
 
 Save = Callable[..., Snapshot]
 
@@ -22,7 +22,7 @@ def workspace(tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
     workspace = Workspace(tmp_path)
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.settings_file.parent.mkdir()
-    workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 3\nstop_grace_s = 3\n")
+    workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 3\nstop_grace_s = 3\n" + NO_NETWORK)
     yield workspace
     stop_everything(workspace)
 

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from algo_py.cli import fetch
 from algo_py.cli.output import JsonFlag, moment, print_json, print_table, workspace_of
 from algo_py.clock import SystemClock, format_time
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    group = typer.Typer(help="Bars: list, check, import.", rich_markup_mode=None)
+    group = typer.Typer(help="Bars: list, fetch, fill-gap, import, check.", rich_markup_mode=None)
     group.command("list")(list_bars)
+    fetch.register(group)
     group.command("check")(check)
     group.command("import")(import_file)
     app.add_typer(group, name="data")
@@ -83,8 +85,8 @@ def import_file(
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT or RELIANCE.")],
 ) -> None:
     """Store the bars of a file. Bars that are stored already stay as they are, so the same file may be imported again."""
-    from algo_py.finstore.sources.bar_files import read_bar_file
     from algo_py.finstore import FinStore
+    from algo_py.finstore.sources.bar_files import read_bar_file
     from algo_py.market import Timeframe, get_market
 
     frame = read_bar_file(file, get_market(market), Timeframe.parse(timeframe))

@@ -6,16 +6,20 @@ that have closed, and only after the orders are out does `see_opens` show the op
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from algo_py.clock import monotonic_s
 from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.errors import NoData
 from algo_py.finstore import FinStore
+from algo_py.finstore.fill_report import FillReport
 from algo_py.market import latest_closed_open
+from algo_py.orders.execution import ExecutionLog
 from algo_py.strategy import Bars
 
 # An order that is sent this soon after a bar's open is one of that open: the run itself takes a moment.
@@ -68,25 +72,52 @@ class ReplayFeed:
 
 
 class LiveFeed:
-    """Bars as they arrive in FinStore; orders fill at the last known close."""
+    """Bars of FinStore, brought up to date by `fill` (None: they arrive by other ways); orders fill at the last known close."""
 
-    def __init__(self, store: FinStore, config: DeploymentConfig) -> None:
+    def __init__(
+        self, store: FinStore, config: DeploymentConfig, *, fill: Callable[[], FillReport] | None, log: ExecutionLog
+    ) -> None:
         self._store = store
         self._config = config
+        self._fill = fill
+        self._log = log
         self._bars: Bars | None = None
 
     def see_closes(self, now: datetime) -> Bars | None:
+        if self._fill is not None:
+            self._fill_gaps(self._fill)
         bars = _read(self._store, self._config, end=None)
-        expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
-        newest = bars.index[-1].to_pydatetime()
-        if newest < expected:
-            raise NoData(
-                f"the newest bar opened at {newest:%Y-%m-%d %H:%M} UTC, but the one of {expected:%Y-%m-%d %H:%M} has closed",
-                remedy="Nothing is traded on stale bars; bring FinStore up to date.",
-            )
+        self._refuse_stale(bars, now)
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
         self._bars = bars.head(rows)
         return self._bars
+
+    def _fill_gaps(self, fill: Callable[[], FillReport]) -> None:
+        began_s = monotonic_s()
+        report = fill()
+        self._log.info(
+            "run.fill_gap",
+            duration_ms=round((monotonic_s() - began_s) * 1000, 1),
+            fetched=report.fetched,
+            absent=report.absent,
+            revised=report.revised,
+            requests=report.requests,
+        )
+        if not report.is_complete:
+            raise NoData(f"the bars are not complete: {'; '.join(report.problems)}", remedy="Nothing is traded on such bars.")
+
+    def _refuse_stale(self, bars: Bars, now: datetime) -> None:
+        """Refuse bars of which the newest is missing: for every symbol, or for any when nobody has looked where it is."""
+        expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
+        newest = {symbol: bars[symbol].index[-1] for symbol in bars.symbols}
+        stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected)}
+        if len(stale) == len(newest) or (stale and self._fill is None):
+            symbol, moment = next(iter(stale.items()))
+            raise NoData(
+                f"the newest bar of {symbol} opened at {moment:%Y-%m-%d %H:%M} UTC, "
+                f"but the one of {expected:%Y-%m-%d %H:%M} has closed",
+                remedy="Nothing is traded on stale bars; bring FinStore up to date.",
+            )
 
     def see_opens(self, now: datetime) -> None:
         """Nothing to do: a live price is known as soon as it is stored."""
@@ -99,9 +130,9 @@ class LiveFeed:
         return (submitted_at, float(known[-1])) if len(known) else None
 
 
-def open_feed(store: FinStore, config: DeploymentConfig) -> Feed:
-    """Return the feed that belongs to the deployment's clock."""
-    return ReplayFeed(store, config) if isinstance(config.clock, Replay) else LiveFeed(store, config)
+def open_feed(store: FinStore, config: DeploymentConfig, *, fill: Callable[[], FillReport] | None, log: ExecutionLog) -> Feed:
+    """Return the feed that belongs to the deployment's clock; a replay fetches nothing."""
+    return ReplayFeed(store, config) if isinstance(config.clock, Replay) else LiveFeed(store, config, fill=fill, log=log)
 
 
 def _read(store: FinStore, config: DeploymentConfig, *, end: datetime | None) -> Bars:

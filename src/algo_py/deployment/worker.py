@@ -28,6 +28,9 @@ from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged
 from algo_py.finstore import FinStore
+from algo_py.finstore.fill_report import FillReport
+from algo_py.finstore.gaps import GapFiller
+from algo_py.finstore.sources.registry import NO_SOURCE, open_source
 from algo_py.oms import OMS, open_oms
 from algo_py.orders.execution import Executor
 from algo_py.orders.journal import Journal
@@ -40,6 +43,8 @@ EXIT_ALREADY_RUNNING = 75
 
 _SLICE_S = 0.2
 _MISSED_MOST = 100_000
+# Exchanges publish a closed bar within a second or two; a run waits so long for the newest one.
+_PATIENCE_S = 10.0
 _FATAL = (AuthFailed, Damaged)
 
 
@@ -53,6 +58,10 @@ def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
         print(error, file=sys.stderr)  # noqa: T201  there is no log yet: the file belongs to the process that runs
         return EXIT_ALREADY_RUNNING
     return _Life(workspace, deployment_id, pid=pid).live()
+
+
+class _StopRequested(Exception):
+    """Somebody asked to stop while the run was waiting for bars."""
 
 
 class _Life:
@@ -82,6 +91,8 @@ class _Life:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
             try:
                 ended, reason = self._trade()
+            except _StopRequested:
+                ended, reason = State.STOPPED, "stopped by request"
             except AlgoPyError as error:
                 self._log.error("deployment.failed", reason=str(error))
                 ended, reason = State.ERROR, str(error)
@@ -97,7 +108,8 @@ class _Life:
         config = self._config
         self._log.info("deployment.start", strategy=config.backtest.strategy, schedule=str(config.schedule), oms=config.oms)
         strategy = load_deployed_strategy(self._workspace.deployments / config.id, config)
-        feed = open_feed(FinStore(self._workspace.finstore), config)
+        store = FinStore(self._workspace.finstore)
+        feed = open_feed(store, config, fill=self._filling(store), log=self._log)
         pipeline = self._connect(feed, strategy)
         began = config.start or self._row.created_at
         self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
@@ -111,6 +123,25 @@ class _Life:
                 self._enter(State.RUNNING, "")
             self._last_fire, missed = self._coalesce(self._next_run)
             self._run_once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
+
+    def _filling(self, store: FinStore) -> Callable[[], FillReport] | None:
+        """Return what brings the bars up to date before each run; None when the market has no source, or time is replayed."""
+        config, settings = self._config, self._workspace.settings().data
+        name = settings.sources.get(config.backtest.market, NO_SOURCE)
+        if name == NO_SOURCE or isinstance(config.clock, Replay):
+            return None
+        source = open_source(name, workspace=self._workspace, market=config.market, store=store)
+        filler = GapFiller(store, source, config.backtest.market, config.backtest.timeframe, clock=self._clock)
+
+        def fill() -> FillReport:
+            return filler.fill(
+                config.backtest.symbols,
+                timeout_s=settings.fill_timeout_s,
+                patience_s=_PATIENCE_S,
+                tick=self._beat_unless_stopping,
+            )
+
+        return fill
 
     def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
@@ -150,6 +181,8 @@ class _Life:
                 result = work()
             except _FATAL:
                 raise
+            except _StopRequested:
+                result = RunResult(outcome="skipped", detail={"reason": "stopped by request"})
             except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
                 known = isinstance(error, AlgoPyError)
                 self._log.error("run.failed", reason=str(error), exc_info=not known)
@@ -220,6 +253,11 @@ class _Life:
         except (AlgoPyError, SQLAlchemyError) as error:
             # Without a heartbeat it will be shown as stalled, which is then true; trading goes on when the disk does.
             self._log.warning("deployment.no_heartbeat", reason=str(error))
+
+    def _beat_unless_stopping(self) -> None:
+        if self._stopping:
+            raise _StopRequested
+        self._beat()
 
     def _enter(self, state: State, reason: str) -> None:
         self._state = state
