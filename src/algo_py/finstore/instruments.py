@@ -66,7 +66,9 @@ class _Book(BaseModel):
     def after(self, source: str, asked: Sequence[str], answer: Mapping[str, Instrument], *, now: datetime) -> _Book:
         """Return what is known after an answer. Rules that this source stated once and knows no more are gone."""
         rules = {
-            symbol: known for symbol, known in self.rules.items() if symbol not in asked or symbol in answer or known.source != source
+            symbol: known
+            for symbol, known in self.rules.items()
+            if symbol not in asked or symbol in answer or known.source != source
         }
         for symbol in asked:
             if symbol in answer:
@@ -89,7 +91,7 @@ class Refreshed:
 
 
 class InstrumentCache:
-    """Order rules by market and symbol, in one file a market. Building one touches nothing; processes and threads may share it."""
+    """Order rules by market and symbol, one file a market. Building one touches nothing; processes and threads may share it."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -146,7 +148,7 @@ class InstrumentCache:
         return self._folder / f"{get_market(market).name}.json"
 
     def _book(self, market: str) -> _Book:
-        """Return what is known; a file that is not there or cannot be read is as good as none, and is asked for and written anew."""
+        """Return what is known; a file that is not there or cannot be read is as good as none, and is written anew."""
         file = self._file(market)
         try:
             state = file.stat()

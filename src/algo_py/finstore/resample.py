@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from algo_py.errors import InvalidInput
 from algo_py.finstore.bartimes import expected_opens
 from algo_py.finstore.frames import Block, from_frames, from_us, to_frame, to_us
-from algo_py.finstore.reports import Gap
 from algo_py.market import Market, Timeframe
 
 
@@ -22,24 +20,30 @@ def resample(
     timeframe_from: Timeframe,
     timeframe_to: Timeframe,
     *,
-    absent: Iterable[Gap] = (),
+    absent: pd.DatetimeIndex | None = None,
 ) -> pd.DataFrame:
     """Return the bars of `timeframe_to` that the bars of `timeframe_from` make up, a frame as `FinStore.read` returns them.
 
-    A bar comes out only when each of the shorter bars that the market has within it is there, or lies in `absent`: runs of bars
-    that are known not to exist. It is made of the bars with volume; of all of them when none has any; and there is no bar when
-    none is there. (So Binance makes its own longer bars: it fills the minutes without trades with flat bars, and leaves those
-    out again.) Raises InvalidInput when the one timeframe does not consist of whole bars of the other, or a bar lies off the
-    market's calendar.
+    A bar comes out only when each of the shorter bars that the market has within it is there, or is one of `absent`: open times
+    of bars that are known not to exist. It is made of the bars with volume; of all of them when none has any; and there is no bar
+    when none is there. (So Binance makes its own longer bars: it fills the minutes without trades with flat bars, and leaves
+    those out again.) Raises InvalidInput when the one timeframe does not consist of whole bars of the other, or a bar lies off
+    the market's calendar.
     """
     block = from_frames({"the frame": frame})["the frame"]
-    return to_frame(resample_block(block, market, timeframe_from, timeframe_to, absent=absent))
+    missing = None if absent is None else absent.as_unit("us").asi8
+    return to_frame(resample_block(block, market, timeframe_from, timeframe_to, absent=missing))
 
 
 def resample_block(
-    block: Block, market: Market, timeframe_from: Timeframe, timeframe_to: Timeframe, *, absent: Iterable[Gap] = ()
+    block: Block,
+    market: Market,
+    timeframe_from: Timeframe,
+    timeframe_to: Timeframe,
+    *,
+    absent: NDArray[np.int64] | None = None,
 ) -> Block:
-    """Do what `resample` does, on a block."""
+    """Do what `resample` does, on a block; `absent` in microseconds since 1970 UTC."""
     check_nesting(timeframe_from, timeframe_to)
     if not len(block):
         return block
@@ -48,8 +52,10 @@ def resample_block(
     found = plan.shorter[np.minimum(position, len(plan.shorter) - 1)] == block.times
     if not found.all():
         moment = from_us(block.times[np.argmin(found)])
-        raise InvalidInput(f"{market.name} has no {timeframe_from} bar that opens at {moment.isoformat()}", remedy="Leave it out.")
-    accounted = plan.lying_in(absent)
+        raise InvalidInput(
+            f"{market.name} has no {timeframe_from} bar that opens at {moment.isoformat()}", remedy="Leave it out."
+        )
+    accounted = np.zeros(len(plan.shorter), dtype=np.bool_) if absent is None else np.isin(plan.shorter, absent)
     accounted[position] = True
     is_whole = np.bincount(plan.owner, weights=~accounted, minlength=len(plan.longer)) == 0
     owner = plan.owner[position]
@@ -87,13 +93,6 @@ class _Plan:
         end_us = to_us(market.calendar.bar_close(from_us(longer[-1]), timeframe_to))
         shorter = expected_opens(market, timeframe_from, int(longer[0]), end_us - 1)
         return cls(longer, shorter, np.searchsorted(longer, shorter, side="right") - 1)
-
-    def lying_in(self, gaps: Iterable[Gap]) -> NDArray[np.bool_]:
-        """Return which of the shorter bars lie in one of these runs."""
-        result = np.zeros(len(self.shorter), dtype=np.bool_)
-        for gap in gaps:
-            result[np.searchsorted(self.shorter, to_us(gap.first)) : np.searchsorted(self.shorter, to_us(gap.last), "right")] = True
-        return result
 
 
 def _merged(block: Block, owner: NDArray[np.intp], longer: NDArray[np.int64]) -> Block:

@@ -1,0 +1,120 @@
+"""Zerodha's Kite Connect as a source of NSE's bars.
+
+Its candles are stamped with their open in Indian time, a daily one with midnight, as this market's bars are
+(kite.trade/docs/connect/v3/historical). Prices are adjusted for splits and bonus issues, so the past changes when one happens.
+Three requests a second may leave; what one may cover depends on the interval, and Kite names the bound when it is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from algo_py.clock import Clock, SystemClock, as_utc
+from algo_py.credentials import Credentials
+from algo_py.errors import InvalidInput, NotFound
+from algo_py.finstore.frames import COLUMNS
+from algo_py.finstore.sources.kite_client import KiteClient
+from algo_py.finstore.sources.kite_listing import KiteListing
+from algo_py.finstore.sources.limits import SharedLimit
+from algo_py.finstore.sources.protocol import Answer
+from algo_py.market import Instrument, Timeframe
+
+# The interval's name, and the days that one request may cover.
+_INTERVALS: Final = {
+    Timeframe.M1: ("minute", 60),
+    Timeframe.M3: ("3minute", 100),
+    Timeframe.M5: ("5minute", 100),
+    Timeframe.M15: ("15minute", 200),
+    Timeframe.M30: ("30minute", 200),
+    Timeframe.H1: ("60minute", 400),
+    Timeframe.D1: ("day", 2_000),
+}
+# A page leaves room within these days for a stored bar that is asked along, from before a long weekend.
+_ROOM = timedelta(days=10)
+# A little less than the three that are allowed: requests that leave evenly do not arrive so.
+_REQUESTS_PER_S = 2.8
+_INDIA = ZoneInfo("Asia/Kolkata")
+
+
+def kite_source(credentials: Credentials, *, folder: Path) -> KiteSource:
+    """Return the source with the address in the credentials, if any, and the limit that all processes of this host share."""
+    limit = SharedLimit("kite-historical", per_s=_REQUESTS_PER_S, burst=1)
+    return KiteSource(credentials, base_url=credentials.base_url("zerodha"), limit=limit, folder=folder)
+
+
+class KiteSource:
+    """NSE's bars from Kite. Credentials are looked at only when it is asked for something.
+
+    `folder` is where the list of instruments is kept, shared by processes. base_url None is Kite's own address.
+    """
+
+    name = "kite"
+    parallel = 3
+    rewrites_history = True
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        base_url: str | None,
+        limit: SharedLimit,
+        folder: Path,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = KiteClient(credentials, base_url=base_url, limit=limit)
+        self._listing = KiteListing(self._client, folder, SystemClock() if clock is None else clock)
+
+    def page(self, timeframe: Timeframe) -> timedelta:
+        _, days = _interval(timeframe)
+        return timedelta(days=days) - _ROOM
+
+    def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
+        interval, _ = _interval(timeframe)
+        share = self._listing.shares(deadline_s=deadline_s).get(symbol)
+        if share is None:
+            raise NotFound(f"Kite lists no share {symbol!r} on NSE", remedy="Write it as Kite does, such as RELIANCE or M&M.")
+        start, end = as_utc(start), as_utc(end)
+        # Both ends are included there, and they are whole seconds.
+        first = (start + timedelta(microseconds=999_999)).replace(microsecond=0)
+        last = (end - timedelta(microseconds=1)).replace(microsecond=0)
+        if first > last:
+            return Answer(frame=_frame([]))
+        frame, as_of = self._client.ask(
+            lambda kite: _frame(kite.historical_data(share.token, _indian(first), _indian(last), interval)), deadline_s=deadline_s
+        )
+        return Answer(frame=frame[(frame.index >= start) & (frame.index < end)], as_of=as_of)
+
+    def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
+        return None  # it has no such question, and asking for all days would cost a page for each 2,000
+
+    def instruments(self, symbols: Sequence[str], *, deadline_s: float) -> Mapping[str, Instrument]:
+        shares = self._listing.shares(deadline_s=deadline_s)
+        return {symbol: shares[symbol].instrument(symbol) for symbol in symbols if symbol in shares}
+
+
+def _interval(timeframe: Timeframe) -> tuple[str, int]:
+    if timeframe not in _INTERVALS:
+        raise InvalidInput(
+            f"Kite has no {timeframe} bars", remedy=f"Make them of shorter ones; it has {', '.join(t.value for t in _INTERVALS)}."
+        )
+    return _INTERVALS[timeframe]
+
+
+def _indian(moment: datetime) -> str:
+    return f"{moment.astimezone(_INDIA):%Y-%m-%d %H:%M:%S}"
+
+
+def _frame(candles: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return candles as bars. Raises ValueError, KeyError or TypeError when they are none."""
+    times = [candle["date"] for candle in candles]
+    if any(time.utcoffset() is None for time in times):
+        raise ValueError("a candle's time has no offset")
+    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True), name="open_time").as_unit("us")
+    values = [[float(candle[name]) for name in COLUMNS] for candle in candles]
+    return pd.DataFrame(values, index=index, columns=list(COLUMNS), dtype="float64")
