@@ -98,6 +98,26 @@ def _made(folder: Path) -> list[Path]:
     return [candidate.parent for candidate in reversed(missing)]
 
 
+def remove_durably(file: Path) -> None:
+    """Delete `file`; it is gone from the disk when this returns. One that is not there is fine."""
+    file.unlink(missing_ok=True)
+    sync_folder(file.parent)
+
+
+def keep_durably(file: Path, other: Path) -> None:
+    """Give the content of `file` a second name; both are on the disk when this returns. The folder of `other` must exist.
+
+    Where the file system knows no second names the content is copied, which needs it to be readable.
+    """
+    try:
+        os.link(file, other)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        write_durably(other, file.read_bytes())
+    sync_folder(other.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -130,6 +150,15 @@ def locked(file: Path, *, timeout_s: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def writing(folder: Path, lock: Path, *, timeout_s: float) -> Iterator[None]:
+    """Be the one writer in `folder`, which is made as needed. Raises Conflict, and Refused when the disk does not take it."""
+    with explained(folder):
+        make_folder(folder)
+        with locked(lock, timeout_s=timeout_s):
+            yield
 
 
 @contextmanager

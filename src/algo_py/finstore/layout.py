@@ -3,10 +3,13 @@
     market=<m>/timeframe=<t>/symbol=<s>/bars.parquet          a symbol's bars; bars-<year>.parquet below 30 minutes
     market=<m>/timeframe=<t>/_delta/<number>-<token>.parquet   level 1: what one append added, all symbols in one file
     market=<m>/timeframe=<t>/_merged/<number>-<token>.parquet  level 2: several of those in one
+    market=<m>/timeframe=<t>/_revisions/<s>.parquet            other values that a source gave for stored bars; never read as bars
     market=<m>/timeframe=<t>/.lock, _fold                      the writers' lock, and how far they have got
+    _damaged/market=<m>/timeframe=<t>/<time>-<token>/          a damaged file that was set aside, and a note of what it held
 
 Bars only ever move down: delta, merged, symbol; a file above is deleted after the file below is on the disk. Readers look from
-the top down. So whatever moves while they read, they meet every bar at least once, and a bar met twice is the same bar.
+the top down. So whatever moves while they read, they meet every bar at least once. Of a bar met twice the lower one counts: the
+two are the same, or the lower one is a revision that was adopted.
 
 The names above a symbol's files are Hive partitions with percent-encoding, which DuckDB, Arrow and Spark read as they are.
 """
@@ -16,12 +19,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import numpy as np
 
-from algo_py.finstore.frames import Block, from_us
+from algo_py.finstore.frames import Block, from_us, to_us
 from algo_py.market import Timeframe
 
 _SUFFIX = ".parquet"
@@ -56,6 +60,21 @@ class Layout:
     def merged(self) -> Path:
         return self.folder / "_merged"
 
+    @property
+    def revisions(self) -> Path:
+        return self.folder / "_revisions"
+
+    @property
+    def damaged(self) -> Path:
+        return self.folder.parent.parent / "_damaged" / self.folder.parent.name / self.folder.name
+
+    def revision_log(self, symbol: str) -> Path:
+        return self.revisions / f"{quote(symbol, safe='')}{_SUFFIX}"
+
+    def symbols_with_revisions(self) -> list[str]:
+        """Return the symbols that have a log of revisions, sorted."""
+        return sorted(unquote(name.removesuffix(_SUFFIX)) for name in data_files(self.revisions))
+
     def symbol_folder(self, symbol: str) -> Path:
         folder = self._symbol_folders.get(symbol)
         if folder is None:
@@ -86,6 +105,13 @@ class Layout:
         years = block.times.view("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
         for year in np.unique(years):
             yield self.symbol_folder(symbol) / f"bars-{year}{_SUFFIX}", block.rows(years == year)
+
+    def period(self, file: Path) -> tuple[int, int] | None:
+        """Return [first, end) in microseconds of the bars that a symbol's file may hold by its name; None for all times."""
+        year = file.name.removeprefix("bars-").removesuffix(_SUFFIX)
+        if not (self._is_yearly and year.isdigit() and MINYEAR <= int(year) < MAXYEAR):
+            return None
+        return to_us(datetime(int(year), 1, 1, tzinfo=UTC)), to_us(datetime(int(year) + 1, 1, 1, tzinfo=UTC))
 
     @property
     def _is_yearly(self) -> bool:

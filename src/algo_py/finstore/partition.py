@@ -11,6 +11,7 @@ from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout
 from algo_py.finstore.parquet import Group, InfoCache
 from algo_py.finstore.pending import Pending, load_pending
+from algo_py.finstore.revisions import RevisionLogs
 
 
 class Partition:
@@ -23,6 +24,7 @@ class Partition:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.cache = InfoCache()
+        self.revisions = RevisionLogs(layout)
         self._pending = Pending({}, {})
 
     def pending(self) -> Pending:

@@ -70,7 +70,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A file in the store that is not as it was written, and what is wrong with it."""
+    """A file in the store that is not as it was written, and what is wrong with it.
+
+    is_damaged: whether setting it aside would help; not so for one that may not be read, or that a newer Algo.Py wrote.
+    """
 
     file: Path
     problem: str
+    is_damaged: bool

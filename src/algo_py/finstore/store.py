@@ -17,6 +17,7 @@ from algo_py.finstore.frames import Block, from_frames, to_frame, to_us
 from algo_py.finstore.layout import Layout, partition_values
 from algo_py.finstore.partition import Partition
 from algo_py.finstore.reports import AppendReport, Coverage, Finding
+from algo_py.finstore.revisions import revision_frame
 from algo_py.finstore.writer import LOCK_TIMEOUT_S, Writer
 from algo_py.market import Timeframe, get_market, market_names
 
@@ -58,14 +59,17 @@ class FinStore:
         block = partition.tail(symbol, rows, _bound(end))
         return to_frame(self._some(block, market, timeframe, symbol, None, end))
 
-    def append(self, market: str, timeframe: str, frames: Mapping[str, pd.DataFrame], *, now: datetime) -> AppendReport:
+    def append(
+        self, market: str, timeframe: str, frames: Mapping[str, pd.DataFrame], *, now: datetime, source: str = ""
+    ) -> AppendReport:
         """Store the bars that are closed at `now` and not stored yet, and report on all of them.
 
         Frames are as `read` returns them; the index may have any unit. Nothing is stored when any frame is refused
-        (InvalidInput); one without rows brings nothing. A stored bar is never changed. When this returns, the bars are on the
-        disk; after an error or a crash the same call can be repeated. New bars are stored together or not at all; only a load
-        of history (500 bars or more a symbol) is stored symbol by symbol. Raises Conflict when another writer holds the lock
-        too long, Refused when the disk does not take it, Damaged when bars to compare with are not as they were written.
+        (InvalidInput); one without rows brings nothing. A stored bar is never changed: other values for it are a revision, logged
+        with `source`, where they come from (see `revisions`). When this returns, the bars are on the disk; after an error or a
+        crash the same call can be repeated. New bars are stored together or not at all; only a load of history (500 bars or more
+        a symbol) is stored symbol by symbol. Raises Conflict when another writer holds the lock too long, Refused when the disk
+        does not take it, Damaged when bars to compare with, or a log of revisions, are not as they were written.
         """
         now_us = to_us(now)
         own_market = get_market(market)
@@ -75,7 +79,26 @@ class FinStore:
         blocks = from_frames(frames)
         if not blocks:
             return AppendReport({})
-        return AppendReport(self._writer(partition, market).append(blocks, now_us))
+        return AppendReport(self._writer(partition, market).append(blocks, now_us, source=source))
+
+    def revisions(self, market: str, timeframe: str, symbol: str | None = None) -> pd.DataFrame:
+        """Return the other values that were offered for stored bars, of one symbol or of all, in the order they were seen.
+
+        Columns symbol, open_time, seen_at, source, adopted_at (NaT: not adopted; only the latest offer for a bar can be), then
+        stored_open to stored_volume, what was stored when it was seen, and offered_open to offered_volume. An offer with equal
+        values says that the source has returned to what is stored. None is a frame without rows. Raises Damaged.
+        """
+        partition = self._partition(market, timeframe)
+        symbols = partition.layout.symbols_with_revisions() if symbol is None else [symbol]
+        return revision_frame({name: partition.revisions.of(name) for name in symbols})
+
+    def adopt_revisions(self, market: str, timeframe: str, symbol: str, *, now: datetime) -> int:
+        """Give the symbol's stored bars the values that were offered for them last; return how many bars have new values.
+
+        Readers see each file before or after it. The log keeps the revisions, as adopted at `now`. After an error or a crash
+        the same call goes on. Raises Conflict, Refused and Damaged like `append`.
+        """
+        return self._writer(self._partition(market, timeframe), market).adopt(symbol, to_us(now))
 
     def coverage(self, market: str, timeframe: str, symbol: str) -> Coverage:
         """Return the first and last bar, how many there are, and the gaps between by the market's calendar. Raises NoData."""

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
 from algo_py.errors import Damaged
 from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error
-from algo_py.finstore.durable import (
-    explained,
-    locked,
-    make_folder,
-    remove_leftovers,
-    write_all_durably,
-    write_durably,
-    write_hint,
-)
+from algo_py.finstore.durable import remove_leftovers, write_all_durably, write_durably, write_hint, writing
 from algo_py.finstore.files import encode_bars, encode_delta, read_bars
 from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout, number_of, numbered
 from algo_py.finstore.partition import Partition
 from algo_py.finstore.pending import Pending, PendingFile, gathered
 from algo_py.finstore.reports import AppendCounts
+from algo_py.finstore.revisions import Offer
 from algo_py.market import Market
 
 LOCK_TIMEOUT_S = 30.0
@@ -52,18 +45,26 @@ class Writer:
         self._market = market
         self._lock_timeout_s = lock_timeout_s
 
-    def append(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, AppendCounts]:
-        """Store the closed bars that are new; return what became of each symbol's bars."""
+    def append(self, blocks: Mapping[str, Block], now_us: int, *, source: str = "") -> dict[str, AppendCounts]:
+        """Store the closed bars that are new, log the revisions; return what became of each symbol's bars."""
         candidates = self._closed(blocks, now_us)
         with self._writing():
             pending = self._partition.pending()
             fresh: dict[str, Block] = {}
+            offers: dict[str, Offer] = {}
             counts: dict[str, AppendCounts] = {}
             overlapping = self._overlapping(candidates, pending)
             for symbol, block in candidates.items():
-                fresh[symbol], repeated, revised = self._compared(symbol, block, overlapping)
+                fresh[symbol], offer = self._compared(symbol, block, overlapping)
+                revised = 0
+                if offer is not None:
+                    offers[symbol] = offer
+                    revised = int(offer.differs.sum())
                 counts[symbol] = AppendCounts(
-                    new=len(fresh[symbol]), repeated=repeated, revised=revised, forming=len(blocks[symbol]) - len(block)
+                    new=len(fresh[symbol]),
+                    repeated=len(block) - len(fresh[symbol]) - revised,
+                    revised=revised,
+                    forming=len(blocks[symbol]) - len(block),
                 )
             is_crowd = sum(len(block) for block in fresh.values()) > _DELTA_ROWS_MAX
             bulk_rows = _BULK_ROWS_IN_A_CROWD if is_crowd else _BULK_ROWS
@@ -75,7 +76,24 @@ class Writer:
             if small:
                 write_durably(self._layout.deltas / self._next_name(pending), encode_delta(small))
                 self._maintain()
+            if offers:
+                self._log(offers, now_us, source)
         return counts
+
+    def adopt(self, symbol: str, now_us: int) -> int:
+        """Give stored bars the values that were offered last; return how many have them now for the first time."""
+        with self._writing():
+            log = self._partition.revisions.of(symbol)
+            offered = log.waiting()
+            if not len(offered):
+                return 0
+            stored = self._partition.read(symbol, int(offered.times[0]), int(offered.times[-1]) + 1, times_only=True)
+            offered = offered.rows(np.isin(offered.times, stored.times, assume_unique=True))
+            # Bars that are pending come along: in its own file a bar counts before those above.
+            write_all_durably(self._contents(symbol, self._partition.pending().of(symbol), instead=offered))
+            remove_leftovers(self._layout.revisions)
+            write_durably(self._layout.revision_log(symbol), log.with_adopted(offered.times, now_us=now_us).encode())
+        return len(offered)
 
     def compact(self) -> None:
         """Move what is pending now into the symbols' files. Other writers may have their turn in between."""
@@ -107,19 +125,35 @@ class Writer:
         ends = [(int(block.times[0]), int(block.times[-1])) for block in blocks.values() if len(block)]
         return pending.within(min(first for first, _ in ends), max(last for _, last in ends)) if ends else []
 
-    def _compared(self, symbol: str, block: Block, overlapping: list[PendingFile]) -> tuple[Block, int, int]:
-        """Return the bars that are not stored yet, and how many are stored with the same and with other values."""
+    def _compared(self, symbol: str, block: Block, overlapping: list[PendingFile]) -> tuple[Block, Offer | None]:
+        """Return the bars that are not stored yet, and those that are beside what is stored."""
         if not len(block):
-            return block, 0, 0
+            return block, None
         first, end = int(block.times[0]), int(block.times[-1]) + 1
         if not any(symbol in file.blocks for file in overlapping) and not self._partition.groups(symbol, first, end):
-            return block, 0, 0
+            return block, None
         stored = self._partition.read(symbol, first, end)
         known, rows_new, rows_stored = np.intersect1d(block.times, stored.times, assume_unique=True, return_indices=True)
-        same = (block.values[:, rows_new] == stored.values[:, rows_stored]).all(axis=0)
+        if not len(known):
+            return block, None
         is_new = np.ones(len(block), dtype=np.bool_)
         is_new[rows_new] = False
-        return block.rows(is_new), int(same.sum()), int(len(known) - same.sum())
+        return block.rows(is_new), Offer(known, stored.values[:, rows_stored], block.values[:, rows_new])
+
+    def _log(self, offers: Mapping[str, Offer], now_us: int, source: str) -> None:
+        """Note which offers differ from what is stored, or from what the same source offered before."""
+        logged = set(self._layout.symbols_with_revisions())
+        contents: dict[Path, bytes] = {}
+        for symbol, offer in offers.items():
+            if symbol in logged or offer.differs.any():
+                log = self._partition.revisions.of(symbol).with_offer(offer, seen_us=now_us, source=source)
+                if log is not None:
+                    contents[self._layout.revision_log(symbol)] = log.encode()
+        if contents:
+            remove_leftovers(self._layout.revisions)
+        files = list(contents)
+        for first in range(0, len(files), _FILES_AT_ONCE):
+            write_all_durably({file: contents[file] for file in files[first : first + _FILES_AT_ONCE]})
 
     def _store(self, blocks: Mapping[str, Block]) -> None:
         """Put bars into their symbols' own files, some symbols at a time."""
@@ -130,17 +164,21 @@ class Writer:
                 contents.update(self._contents(symbol, blocks[symbol]))
             write_all_durably(contents)
 
-    def _contents(self, symbol: str, block: Block) -> dict[Path, bytes]:
-        """Return what the symbol's own files are to be, earliest first; those that have these bars already are left out."""
+    def _contents(self, symbol: str, block: Block, *, instead: Block | None = None) -> dict[Path, bytes]:
+        """Return what the symbol's own files are to be, earliest first; those that have these bars already are left out.
+
+        Bars of `block` come in where there is none; those of `instead` take the place of what is there.
+        """
+        first = Block.empty() if instead is None else instead
         contents: dict[Path, bytes] = {}
-        for file, part in self._layout.split(symbol, block):
+        for file, part in self._layout.split(symbol, union([first, block])):
             try:
                 stored = read_bars(file, self._partition.cache)
             except FileNotFoundError:
                 stored = Block.empty()
             remove_leftovers(file.parent)
-            together = union([stored, part])
-            if len(together) > len(stored):
+            together = union([first.between(int(part.times[0]), int(part.times[-1]) + 1), stored, part])
+            if len(together) > len(stored) or not np.array_equal(together.values, stored.values):
                 contents[file] = encode_bars(together)
         return contents
 
@@ -212,9 +250,5 @@ class Writer:
             1 + max((number_of(name) for name in (*pending.merged, *pending.deltas)), default=0), secrets.token_hex(4)
         )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with explained(self._layout.folder):
-            make_folder(self._layout.folder)
-            with locked(self._layout.lock, timeout_s=self._lock_timeout_s):
-                yield
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self._layout.folder, self._layout.lock, timeout_s=self._lock_timeout_s)
