@@ -10,7 +10,7 @@ import pytest
 from algo_py.clock import FrozenClock
 from algo_py.database import Database
 from algo_py.engine import PortfolioConfig
-from algo_py.errors import NotFound, Rejected
+from algo_py.errors import Rejected
 from algo_py.market import get_market
 from algo_py.oms import PaperOMS, open_oms
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id
@@ -82,12 +82,12 @@ def order(
 def test_an_order_waits_until_its_price_is_known_and_then_fills_once(desk: Desk) -> None:
     wanted = order()
     assert desk.oms.submit(wanted).status is OrderStatus.ACCEPTED
-    waiting = desk.oms.find(wanted.client_order_id)
+    waiting = desk.oms.find(wanted, BAR)
     assert waiting is not None
     assert (waiting.status, waiting.fills) == (OrderStatus.ACCEPTED, ())
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
     for _ in range(2):
-        report = desk.oms.find(wanted.client_order_id)
+        report = desk.oms.find(wanted, BAR)
         assert report is not None
         assert report.status is OrderStatus.FILLED
         [fill] = report.fills
@@ -102,15 +102,15 @@ def test_slippage_is_against_us(database: Database) -> None:
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
     wanted = order()
     desk.oms.submit(wanted)
-    report = desk.oms.find(wanted.client_order_id)
+    report = desk.oms.find(wanted, BAR)
     assert report is not None
     assert float(report.fills[0].price) == 101.0
 
 
 def test_an_unknown_id_is_none(desk: Desk) -> None:
-    assert desk.oms.find("nobody") is None
-    with pytest.raises(NotFound):
-        desk.oms.cancel("nobody")
+    assert desk.oms.find(order(), BAR) is None
+    desk.oms.cancel(order(), BAR)
+    assert desk.oms.find(order(), BAR) is None
 
 
 def test_the_same_id_is_refused_a_second_time(desk: Desk) -> None:
@@ -131,7 +131,7 @@ def test_cash_that_does_not_suffice_shrinks_the_order_and_says_so(desk: Desk) ->
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
     wanted = order(quantity="20")
     desk.oms.submit(wanted)
-    report = desk.oms.find(wanted.client_order_id)
+    report = desk.oms.find(wanted, BAR)
     assert report is not None
     assert report.status is OrderStatus.CANCELED
     assert report.reason.startswith("cash covered 9.99")
@@ -143,7 +143,7 @@ def test_cash_that_does_not_suffice_denies_where_no_part_is_allowed(database: Da
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
     wanted = order(quantity="20")
     desk.oms.submit(wanted)
-    report = desk.oms.find(wanted.client_order_id)
+    report = desk.oms.find(wanted, BAR)
     assert report is not None
     assert (report.status, report.fills) == (OrderStatus.REJECTED, ())
     assert report.reason
@@ -154,11 +154,11 @@ def test_exits_come_before_entries_whatever_the_order_of_their_arrival(desk: Des
     desk.prices.known = dict.fromkeys(SYMBOLS, (NEXT, 100.0))
     first = order(quantity="9.9")
     desk.oms.submit(first)
-    desk.oms.find(first.client_order_id)
+    desk.oms.find(first, BAR)
     entry, leaving = order("ETH/USDT", quantity="9", hour=1), order(side=Side.SELL, leg=Leg.EXIT, quantity="9.9", hour=1)
     desk.oms.submit(entry)
     desk.oms.submit(leaving)
-    report = desk.oms.find(entry.client_order_id)
+    report = desk.oms.find(entry, BAR)
     assert report is not None
     assert report.status is OrderStatus.FILLED
 
@@ -168,14 +168,14 @@ def test_after_a_restart_the_books_are_what_they_were(desk: Desk) -> None:
     filled, waiting = order(), order("ETH/USDT")
     for wanted in (filled, waiting):
         desk.oms.submit(wanted)
-    desk.oms.find(filled.client_order_id)
+    desk.oms.find(filled, BAR)
     again = desk.open()
     assert again.connect().cash == Decimal("899.9")
-    report = again.find(filled.client_order_id)
+    report = again.find(filled, BAR)
     assert report is not None
     assert len(report.fills) == 1
     desk.prices.known["ETH/USDT"] = (NEXT, 50.0)
-    late = again.find(waiting.client_order_id)
+    late = again.find(waiting, BAR)
     assert late is not None
     assert late.status is OrderStatus.FILLED
 
@@ -184,7 +184,7 @@ def test_accounts_do_not_see_one_another(desk: Desk) -> None:
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
     wanted = order()
     desk.oms.submit(wanted)
-    desk.oms.find(wanted.client_order_id)
+    desk.oms.find(wanted, BAR)
     other = desk.open("d2")
     assert other.positions() == []
     assert other.connect().cash == Decimal(1000)
@@ -193,16 +193,16 @@ def test_accounts_do_not_see_one_another(desk: Desk) -> None:
 def test_canceling_ends_an_open_order_and_leaves_a_filled_one(desk: Desk) -> None:
     wanted = order()
     desk.oms.submit(wanted)
-    desk.oms.cancel(wanted.client_order_id)
+    desk.oms.cancel(wanted, BAR)
     desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
-    report = desk.oms.find(wanted.client_order_id)
+    report = desk.oms.find(wanted, BAR)
     assert report is not None
     assert (report.status, report.fills) == (OrderStatus.CANCELED, ())
     second = order(hour=1)
     desk.oms.submit(second)
-    desk.oms.find(second.client_order_id)
-    desk.oms.cancel(second.client_order_id)
-    report = desk.oms.find(second.client_order_id)
+    desk.oms.find(second, BAR)
+    desk.oms.cancel(second, BAR)
+    report = desk.oms.find(second, BAR)
     assert report is not None
     assert report.status is OrderStatus.FILLED
 

@@ -64,16 +64,16 @@ class Venue:
         self.answer(order)
         return OrderReport(client_order_id=order.client_order_id, venue_order_id="v1", status=OrderStatus.ACCEPTED)
 
-    def find(self, client_order_id: str) -> OrderReport | None:
+    def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
         if self.is_blind:
             return None
-        for place, order in enumerate(self.taken):
-            if order.client_order_id == client_order_id:
-                return filled(order, trade_id=f"t{place}")
+        for place, taken in enumerate(self.taken):
+            if taken.client_order_id == order.client_order_id:
+                return filled(taken, trade_id=f"t{place}")
         return None
 
-    def cancel(self, client_order_id: str) -> None:
-        self.canceled.append(client_order_id)
+    def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
+        self.canceled.append(order.client_order_id)
 
 
 def time_out(_order: OrderRequest) -> None:

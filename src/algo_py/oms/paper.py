@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from algo_py.clock import Clock
 from algo_py.database import Database
 from algo_py.engine import Account, PortfolioConfig
-from algo_py.errors import NotFound, Rejected
+from algo_py.errors import Rejected
 from algo_py.market import Instrument, Market
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
 from algo_py.oms.tables import paper_fills, paper_orders
@@ -100,8 +100,9 @@ class PaperOMS:
             client_order_id=order.client_order_id, venue_order_id=f"paper-{order.client_order_id}", status=OrderStatus.ACCEPTED
         )
 
-    def find(self, client_order_id: str) -> OrderReport | None:
+    def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
         """Fill what is due by now, then report the order."""
+        client_order_id = order.client_order_id
         self._match()
         with self._database.read() as connection:
             row = self._order_row(connection, client_order_id)
@@ -116,12 +117,10 @@ class PaperOMS:
             fills=tuple(fills),
         )
 
-    def cancel(self, client_order_id: str) -> None:
+    def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
         """Cancel an order that has not filled; one that has ended already stays as it ended."""
         with self._database.write() as connection:
-            if self._order_row(connection, client_order_id) is None:
-                raise NotFound(f"the paper venue has no order {client_order_id}")
-            self._end(connection, client_order_id, OrderStatus.CANCELED, "canceled on request", only_open=True)
+            self._end(connection, order.client_order_id, OrderStatus.CANCELED, "canceled on request", only_open=True)
 
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills at or after `moment`, oldest first."""
@@ -133,6 +132,10 @@ class PaperOMS:
         with self._database.read() as connection:
             ledger = fold(Decimal(0), self._fills(connection))
         return [PositionReport(symbol=p.symbol, quantity=p.quantity) for p in ledger.positions.values()]
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return None: the paper venue knows no price but those at which it fills."""
+        return None
 
     def _match(self) -> None:
         """Fill every order whose price is known, in the engine's order: by time, exits first, then the universe's order."""

@@ -21,14 +21,19 @@ class Capabilities:
     can_short: bool
     can_look_up_by_client_id: bool
     accepts_replay_clock: bool
+    holds_targets: bool = False  # a STOP order may carry a target_price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSummary:
-    """What connecting tells: which account, and how much quote currency is free. None where the venue does not say."""
+    """What connecting tells: which account, and how much quote currency is free. None where the venue does not say.
+
+    `account` is the same for everything that trades on one account, and no secret. `warnings` is what a person should know.
+    """
 
     account: str
     cash: Decimal | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,5 +63,8 @@ class OMS(OrderGateway, Protocol):
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills at or after `moment`, oldest first."""
 
-    def positions(self) -> Sequence[PositionReport]:
-        """Return what the account holds."""
+    def positions(self) -> Sequence[PositionReport] | None:
+        """Return what the account holds, symbols of the market only; None where the venue cannot say."""
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return the price of the latest trade; None where the venue does not say."""

@@ -24,11 +24,14 @@ class OrderGateway(Protocol):
     def submit(self, order: OrderRequest) -> OrderReport:
         """Send an order once; raises Rejected, OutcomeUnknown, RateLimited, AuthFailed."""
 
-    def find(self, client_order_id: str) -> OrderReport | None:
-        """Look an order up; None means that the venue does not know it."""
+    def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
+        """Look an order up that was sent at `planned_at` or later; None means that the venue does not know it, for certain.
 
-    def cancel(self, client_order_id: str) -> None:
-        """Ask the venue to cancel what is left of an order."""
+        Raises OutcomeUnknown when the venue can no longer tell, as when it forgets orders overnight; VenueDown, RateLimited.
+        """
+
+    def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
+        """Ask the venue to cancel what is left of an order; one that has ended, or is not there, stays as it is."""
 
 
 class ExecutionLog(Protocol):
@@ -57,7 +60,7 @@ class Executor:
         new: list[Fill] = []
         for order in self._journal.orders(only_open=True):
             if order.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED):
-                report = self._look_up(order.request.client_order_id)
+                report = self._look_up(order)
                 if report is not None:
                     new += self._record(order.request, report)
         return new
@@ -89,9 +92,9 @@ class Executor:
         new: list[Fill] = []
         for order in self._journal.orders(only_open=True):
             if order.status in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED):
-                self._gateway.cancel(order.request.client_order_id)
+                self._gateway.cancel(order.request, order.planned_at)
                 self._log.info("order.cancel", **_fields(order.request), reason=reason)
-                report = self._look_up(order.request.client_order_id)
+                report = self._look_up(order)
                 if report is not None:
                     new += self._record(order.request, report)
         return new
@@ -119,7 +122,7 @@ class Executor:
     def _settle(self, order: JournaledOrder) -> list[Fill] | None:
         """Look an order of unknown outcome up; None when the venue said that it does not know it, so that it may be sent."""
         try:
-            report = self._gateway.find(order.request.client_order_id)
+            report = self._gateway.find(order.request, order.planned_at)
         except (OutcomeUnknown, RateLimited, VenueDown) as error:
             self._log.warning("order.unknown", **_fields(order.request), reason=str(error))
             return []
@@ -129,11 +132,11 @@ class Executor:
         self._journal.mark(order.request.client_order_id, OrderStatus.PLANNED, reason="not known at the venue")
         return None
 
-    def _look_up(self, client_order_id: str) -> OrderReport | None:
+    def _look_up(self, order: JournaledOrder) -> OrderReport | None:
         try:
-            return self._gateway.find(client_order_id)
+            return self._gateway.find(order.request, order.planned_at)
         except (OutcomeUnknown, RateLimited, VenueDown) as error:
-            self._log.warning("order.look_up_failed", client_order_id=client_order_id, reason=str(error))
+            self._log.warning("order.look_up_failed", **_fields(order.request), reason=str(error))
             return None
 
     def _record(self, request: OrderRequest, report: OrderReport) -> list[Fill]:

@@ -91,7 +91,8 @@ class OrderRequest:
     """An order that we mean to send.
 
     `bar_time` is the open time of the bar on which it was decided, `reference_price` that bar's close. An exit never opens a
-    position the other way round.
+    position the other way round. A LIMIT order has a limit_price. A STOP order rests until the market reaches its stop_price, or
+    its target_price on the good side, whichever is first (one of them may be None); then it closes at the market.
     """
 
     client_order_id: str
@@ -103,6 +104,9 @@ class OrderRequest:
     reference_price: Decimal
     type: OrderType = OrderType.MARKET
     time_in_force: TimeInForce = TimeInForce.GTC
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
     reason: str
 
     @property
@@ -113,7 +117,11 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fill:
-    """One execution. `time` is when it happened at the venue; `fee` is in quote currency, 0 or more."""
+    """One execution. `time` is when it happened at the venue; `fee` is in quote currency, 0 or more (a rebate is below 0).
+
+    `quantity` is what reached or left the account: where the venue keeps its fee back from what was bought, it is less than what
+    was traded, and `fee` is the value of what was kept. So cash changes by quantity * price and the fee, on every venue.
+    """
 
     trade_id: str
     client_order_id: str
