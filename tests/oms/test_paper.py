@@ -10,7 +10,7 @@ import pytest
 from algo_py.clock import FrozenClock
 from algo_py.database import Database
 from algo_py.engine import PortfolioConfig
-from algo_py.errors import Rejected
+from algo_py.errors import NotFound, Rejected
 from algo_py.market import get_market
 from algo_py.oms import PaperOMS, open_oms
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id

@@ -76,7 +76,7 @@ class Venue:
         self.canceled.append(order.client_order_id)
 
 
-def time_out(_order: OrderRequest) -> None:
+def time_out(_order: OrderRequest, *_: object) -> None:
     raise OutcomeUnknown("no answer within 10 s")
 
 
