@@ -290,6 +290,7 @@ class Fill:
             place.timeframe.value,
             {symbol: to_frame(block) for symbol, block in found.items() if len(block)},
             now=now,
+            source=place.source.name,
         )
         for symbol, block in found.items():
             counts = report.by_symbol.get(symbol, AppendCounts())
