@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -12,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
+
+_TRICKLES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +30,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What goes back. `truncated` breaks the connection half way through the body."""
+    """What goes back. `truncated` breaks the connection half way through the body; `trickle_s` is how long the body takes."""
 
     body: bytes = b""
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
+    trickle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,7 @@ class Server:
         self._faults: deque[Fault] = deque()
         self._lock = threading.RLock()
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._http.daemon_threads = True
+        self._http = _Listener(("127.0.0.1", 0), _handler_of(self))
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def respond(self, request: Request) -> Reply:
@@ -81,6 +84,10 @@ class Server:
         """Have the next matching requests go wrong."""
         with self._lock:
             self._faults.extend([fault] * times)
+
+    def pause(self, duration_s: float) -> None:
+        """Wait, or until the server is closed."""
+        self._closing.wait(duration_s)
 
     def asked(self, path: str = "") -> list[Request]:
         """Return the requests so far whose path contains `path`."""
@@ -101,7 +108,7 @@ class Server:
             if fault is not None:
                 self._faults.remove(fault)
         if fault is not None:
-            self._closing.wait(fault.delay_s)
+            self.pause(fault.delay_s)
             if not fault.late and (fault.drop or fault.reply):
                 return fault.reply
         with self._lock:
@@ -121,10 +128,21 @@ class Server:
         self._thread.join()
 
 
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that broke the connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 30
+        disable_nagle_algorithm = True  # head and body are two writes, and the second would wait 40 ms
 
         def _handle(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -145,13 +163,17 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(reply.body)))
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.end_headers()
             try:
+                self.end_headers()
                 if reply.truncated:
                     self.wfile.write(reply.body[: len(reply.body) // 2])
                     self.close_connection = True
                     return
-                self.wfile.write(reply.body)
+                pieces = _TRICKLES if reply.trickle_s else 1
+                for number in range(pieces):
+                    first, last = (len(reply.body) * part // pieces for part in (number, number + 1))
+                    self.wfile.write(reply.body[first:last])
+                    server.pause(reply.trickle_s / pieces)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client has gone: it had waited long enough
 

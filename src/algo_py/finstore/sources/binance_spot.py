@@ -1,0 +1,104 @@
+"""How Binance's spot market is asked: its own endpoints through ccxt, its weights, its filters.
+
+Sources: Binance Spot API, REST, sections "IP Limits", "Kline/Candlestick data", "Exchange information" and "Filters".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from algo_py.errors import NotFound
+from algo_py.finstore.sources.answers import date_of
+from algo_py.finstore.sources.limits import SharedLimit
+from algo_py.market import Instrument, Timeframe
+
+HOST = "api.binance.com"
+
+_WEIGHT_PER_MINUTE = 6_000
+# Bars take at most half of that: 300 at once and 45 a second are 3,000 in any minute. The rest is for orders, which matter more.
+_OUR_WEIGHT_PER_S = 45.0
+_OUR_BURST_WEIGHT = 300.0
+# Beyond this share of a minute's weight, whoever used it, nobody here asks for bars until the minute is over.
+_BUSY_FRACTION = 0.8
+_SYMBOL = re.compile(r"[A-Z0-9]+/[A-Z0-9]+")
+
+
+def binance_limit(host: str = HOST, *, folder: Path | None = None) -> SharedLimit:
+    """Return the limit that all processes of this host keep when they ask `host` (with its port) for bars; costs are weights.
+
+    Binance counts 6,000 of weight a minute for each address that requests come from, whatever the keys. Ignoring its 429 leads
+    to a ban (418) of two minutes to three days.
+    """
+    return SharedLimit(f"binance {host}", per_s=_OUR_WEIGHT_PER_S, burst=_OUR_BURST_WEIGHT, folder=folder)
+
+
+class BinanceSpot:
+    """Klines and filters as they come. No list of markets is needed: a symbol's name there is base and quote in one word."""
+
+    parallel = 8
+    bars_weight = 2.0
+    rules_weight = 20.0
+    # Both ends of the range are sent, so that anything outside of it is not an answer to the question.
+    is_exact = True
+
+    def limit(self, host: str | None) -> SharedLimit:
+        return binance_limit(host or HOST)
+
+    def bars_at_once(self, _client: object = None) -> int:
+        return 1_000
+
+    def rows(self, client: Any, timeframe: Timeframe, symbol: str, since_ms: int, until_ms: int) -> object:
+        """Return the klines that open in [since_ms, until_ms); Binance takes endTime as included."""
+        request = {"symbol": self._id(symbol), "interval": timeframe.value, "limit": self.bars_at_once()}
+        return client.public_get_klines({**request, "startTime": since_ms, "endTime": until_ms - 1})
+
+    def first_row(self, client: Any, timeframe: Timeframe, symbol: str) -> object:
+        """Return the very first kline, in a list."""
+        return client.public_get_klines({"symbol": self._id(symbol), "interval": timeframe.value, "startTime": 0, "limit": 1})
+
+    def rules(self, client: Any, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """Return the rules of these symbols; the whole request is refused (BadSymbol) when one of them is not known."""
+        names = {self._id(symbol): symbol for symbol in symbols}
+        markets = client.fetch_markets({"symbols": json.dumps(list(names), separators=(",", ":"))})
+        return {names[market["id"]]: _instrument(names[market["id"]], market["info"]["filters"]) for market in markets}
+
+    def pause_s(self, headers: Mapping[str, str]) -> float | None:
+        """Return how long bars should wait because the minute's weight is nearly used up; None: no need."""
+        used = headers.get("X-MBX-USED-WEIGHT-1M") or ""
+        if not used.isdigit() or int(used) < _BUSY_FRACTION * _WEIGHT_PER_MINUTE:
+            return None
+        now: datetime | None = date_of(headers)
+        return 60.0 if now is None else 60.0 - now.astimezone(UTC).second
+
+    def _id(self, symbol: str) -> str:
+        if not _SYMBOL.fullmatch(symbol):
+            raise NotFound(f"binance does not know {symbol}", remedy="Spot symbols are spelled like BTC/USDT.")
+        return symbol.replace("/", "")
+
+
+def _instrument(symbol: str, filters: Sequence[Mapping[str, Any]]) -> Instrument:
+    """Read the filters. A market order has to keep LOT_SIZE and MARKET_LOT_SIZE; a step of 0 means that there is none."""
+    by_type = {entry["filterType"]: entry for entry in filters}
+
+    def value(key: str, *types: str) -> Decimal:
+        found = [Decimal(by_type[name][key]) for name in types if name in by_type]
+        return plain(max(found, default=Decimal(0)))
+
+    return Instrument(
+        symbol=symbol,
+        tick_size=value("tickSize", "PRICE_FILTER"),
+        lot_size=value("stepSize", "LOT_SIZE", "MARKET_LOT_SIZE"),
+        quantity_min=value("minQty", "LOT_SIZE", "MARKET_LOT_SIZE"),
+        notional_min=value("minNotional", "NOTIONAL", "MIN_NOTIONAL"),
+    )
+
+
+def plain(number: Decimal) -> Decimal:
+    """Return `number` without the zeros that Binance writes behind it, and never in powers of ten."""
+    return number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize()
