@@ -47,8 +47,11 @@ class StoredSource:
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
         check_nesting(self._shorter, timeframe)
         stored = self._store.coverage(self._market.name, self._shorter, symbol)
-        # Longer bars that open before `end` consist of bars up to one length after it.
-        first_us, last_us = max(to_us(start), to_us(stored.first)), min(to_us(end + timeframe.delta) - 1, to_us(stored.last))
+        longer = expected_opens(self._market, timeframe, to_us(start), to_us(end) - 1)
+        if not len(longer):
+            return Answer(frame=to_frame(Block.empty()))
+        closes_us = to_us(self._market.calendar.bar_close(from_us(longer[-1]), timeframe))
+        first_us, last_us = max(int(longer[0]), to_us(stored.first)), min(closes_us - 1, to_us(stored.last))
         if first_us > last_us:
             return Answer(frame=to_frame(Block.empty()))
         block = self._read(symbol, first_us, last_us)
@@ -58,7 +61,7 @@ class StoredSource:
         if len(absent) < len(missing):
             self._refuse(timeframe, symbol, np.setdiff1d(missing, absent, assume_unique=True))
         made = resample_block(block, self._market, self._shorter, timeframe, absent=absent)
-        return Answer(frame=to_frame(made.between(to_us(start), to_us(end))))
+        return Answer(frame=to_frame(made))
 
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
         """Return the open time of the first of the longer bars that begins with a stored one."""
