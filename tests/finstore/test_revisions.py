@@ -93,7 +93,7 @@ def test_any_difference_is_a_revision_and_none_is_not(store: FinStore) -> None:
     frame = bars(10)
     _offer(store, frame)
     noise = frame.copy()
-    noise.iloc[4, 4] = np.nextafter(noise.iloc[4, 4], np.inf)
+    noise.loc[noise.index[4], "volume"] = np.nextafter(frame["volume"].to_numpy()[4], np.inf)
     assert _offer(store, noise) == AppendCounts(repeated=9, revised=1)
     assert store.adopt_revisions(MARKET, "1h", SYMBOL, now=LATE) == 1
     assert np.array_equal(_read(store), noise)
@@ -122,10 +122,8 @@ def test_logs_of_all_symbols(store: FinStore) -> None:
 )
 @pytest.mark.parametrize("timeframe", ["1h", "1m"])
 def test_adopted_values_are_read_from_then_on(store: FinStore, rows: int, pending: int, timeframe: str) -> None:
-    start = START - timedelta(minutes=100)  # minutes lie in a file a year: this goes over its end
+    start = START - timedelta(hours=1)  # minutes lie in a file a year: this goes over its end
     frame = bars(rows + pending, start=start, freq="1h" if timeframe == "1h" else "1min")
-    if timeframe == "1h":
-        frame.index = frame.index - timedelta(minutes=20)
     reader = FinStore(store.folder)
     if rows:
         _offer(store, frame[:rows], timeframe=timeframe)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from algo_py.finstore.bartimes import expected_opens, expected_rows
+from algo_py.finstore.damage import OpenLoss, open_losses
 from algo_py.finstore.frames import from_us
 from algo_py.finstore.partition import Partition
 from algo_py.finstore.reports import Coverage, Gap
@@ -15,9 +18,10 @@ from algo_py.market import Market, Timeframe
 def coverage_of(partition: Partition, market: Market, symbol: str) -> Coverage | None:
     """Return the symbol's coverage, None when nothing is stored. The open times are read only when something is missing."""
     timeframe = partition.layout.timeframe
+    cases = partition.cases.of(symbol)
     pending = partition.pending().of(symbol)
     groups = partition.groups(symbol)
-    if groups and not (len(pending) and pending.times[0] <= groups[-1].last):
+    if groups and not cases and not (len(pending) and pending.times[0] <= groups[-1].last):
         first = groups[0].first
         last = int(pending.times[-1]) if len(pending) else groups[-1].last
         rows = sum(group.rows for group in groups) + len(pending)
@@ -26,15 +30,59 @@ def coverage_of(partition: Partition, market: Market, symbol: str) -> Coverage |
     times = partition.read(symbol, times_only=True).times
     if not len(times):
         return None
-    gaps = gaps_in(market, timeframe, times)
+    gaps = gaps_in(market, timeframe, times, open_losses(cases, market, timeframe, symbol, times))
     return Coverage(first=from_us(times[0]), last=from_us(times[-1]), rows=len(times), gaps=gaps)
 
 
-def gaps_in(market: Market, timeframe: Timeframe, times: NDArray[np.int64]) -> tuple[Gap, ...]:
-    """Return the runs of bars that the market has between the first and the last of `times`, and `times` has not."""
-    expected = expected_opens(market, timeframe, int(times[0]), int(times[-1]))
+def gaps_in(market: Market, timeframe: Timeframe, times: NDArray[np.int64], losses: Sequence[OpenLoss] = ()) -> tuple[Gap, ...]:
+    """Return the runs of bars that the market has between the first and the last of `times`, and `times` has not.
+
+    Lost bars are looked for beyond the first and the last as well; runs of them carry the reason, and end where they end.
+    """
+    losses = [loss for loss in losses if len(loss.missing)]
+    first = min(int(times[0]), *(int(loss.missing[0]) for loss in losses)) if losses else int(times[0])
+    last = max(int(times[-1]), *(int(loss.missing[-1]) for loss in losses)) if losses else int(times[-1])
+    expected = expected_opens(market, timeframe, first, last)
     missing = np.flatnonzero(~np.isin(expected, times, assume_unique=True))
     if not len(missing):
         return ()
-    runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
-    return tuple(Gap(first=from_us(expected[run[0]]), last=from_us(expected[run[-1]]), bars=len(run)) for run in runs)
+    lost_with = np.full(len(missing), -1)
+    for number, loss in enumerate(losses):
+        lost_with[np.isin(expected[missing], loss.missing, assume_unique=True)] = number
+    runs = np.split(np.arange(len(missing)), np.flatnonzero((np.diff(missing) > 1) | (np.diff(lost_with) != 0)) + 1)
+    return tuple(
+        Gap(
+            first=from_us(expected[missing[run[0]]]),
+            last=from_us(expected[missing[run[-1]]]),
+            bars=len(run),
+            reason=losses[lost_with[run[0]]].reason if lost_with[run[0]] >= 0 else "",
+        )
+        for run in runs
+    )
+
+
+def lost_ranges(partition: Partition, market: Market, symbol: str) -> list[tuple[int | None, int]]:
+    """Return the stretches of lost bars that are not back, ascending: open times of the first and the last, in microseconds.
+
+    The first is None when it is not known where the lost bars began: then everything up to the last may be missing.
+    """
+    cases = partition.cases.of(symbol)
+    if not cases:
+        return []
+    timeframe = partition.layout.timeframe
+    times = partition.read(symbol, times_only=True).times
+    losses = open_losses(cases, market, timeframe, symbol, times)
+    ranges: list[tuple[int | None, int]] = []
+    unbounded = [loss.last_us for loss in losses if loss.first_us is None]
+    known = [loss.missing for loss in losses if loss.first_us is not None]
+    if unbounded:
+        ranges.append((None, max(unbounded)))
+    missing = np.unique(np.concatenate(known)) if known else times[:0]
+    if unbounded:
+        missing = missing[missing > max(unbounded)]
+    if len(missing):
+        expected = expected_opens(market, timeframe, int(missing[0]), int(missing[-1]))
+        place = np.searchsorted(expected, missing)
+        runs = np.split(missing, np.flatnonzero(np.diff(place) > 1) + 1)
+        ranges += [(int(run[0]), int(run[-1])) for run in runs]
+    return ranges

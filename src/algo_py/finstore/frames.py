@@ -6,7 +6,7 @@ read-only on their way out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -142,21 +142,31 @@ def check_blocks(blocks: Mapping[str, Block]) -> None:
     lengths = np.array([len(block) for block in blocks.values()])
     owner = np.repeat(np.arange(len(lengths)), lengths)
 
-    def refuse(bad: NDArray[np.bool_], problem: str, column: int | None = None) -> None:
+    same_symbol = np.concatenate(([False], owner[1:] == owner[:-1]))
+    step = np.concatenate(([1], np.diff(times)))
+    in_order = [
+        (same_symbol & (step == 0), "bars of {place} are there twice", None),
+        (same_symbol & (step < 0), "bars of {place} are out of order", None),
+    ]
+    for bad, problem, column in (*in_order, *_offences(values)):
         if bad.any():
             row = int(np.argmax(bad))
             place = f"{list(blocks)[owner[row]]} at {from_us(times[row]).isoformat()}"
             value = "" if column is None else f" (was {values[column, row]})"
             raise InvalidInput(f"the {problem.format(place=place)}{value}")
 
-    same_symbol = np.concatenate(([False], owner[1:] == owner[:-1]))
-    step = np.concatenate(([1], np.diff(times)))
-    refuse(same_symbol & (step == 0), "bars of {place} are there twice")
-    refuse(same_symbol & (step < 0), "bars of {place} are out of order")
+
+def unusable(block: Block) -> NDArray[np.bool_]:
+    """Return which rows cannot be bars by their values."""
+    return np.asarray(np.any([bad for bad, _, _ in _offences(block.values)], axis=0))
+
+
+def _offences(values: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.bool_], str, int]]:
+    """Yield what prices and volumes can do wrong: which rows do, a message, the column that it is about."""
     for column, name in enumerate(COLUMNS):
         bad = ~np.isfinite(values[column]) | ((values[column] < 0) if name == "volume" else (values[column] <= 0))
-        refuse(bad, f"{name} of {{place}} cannot be used", column)
+        yield bad, f"{name} of {{place}} cannot be used", column
     opens, highs, lows, closes = values[:4]
     slack = highs * _RANGE_TOLERANCE_FRACTION
-    refuse(highs + slack < np.maximum(opens, closes), "high of {place} is below its open or close", 1)
-    refuse(lows - slack > np.minimum(opens, closes), "low of {place} is above its open or close", 2)
+    yield highs + slack < np.maximum(opens, closes), "high of {place} is below its open or close", 1
+    yield lows - slack > np.minimum(opens, closes), "low of {place} is above its open or close", 2

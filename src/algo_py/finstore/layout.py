@@ -106,6 +106,11 @@ class Layout:
         for year in np.unique(years):
             yield self.symbol_folder(symbol) / f"bars-{year}{_SUFFIX}", block.rows(years == year)
 
+    def symbol_of(self, file: Path) -> str | None:
+        """Return whose bars a file is to hold; None for a file of several symbols or of no bars."""
+        key, _, value = file.parent.name.partition("=")
+        return unquote(value) if key == "symbol" else None
+
     def period(self, file: Path) -> tuple[int, int] | None:
         """Return [first, end) in microseconds of the bars that a symbol's file may hold by its name; None for all times."""
         year = file.name.removeprefix("bars-").removesuffix(_SUFFIX)
@@ -127,6 +132,11 @@ def data_files(folder: Path) -> list[str]:
 def partition_values(folder: Path, key: str) -> list[str]:
     """Return the values of the folders `key=value` in a folder, unescaped."""
     return [unquote(name.partition("=")[2]) for name in _names(folder) if name.startswith(f"{key}=")]
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; a folder that is not there has none."""
+    return sorted(_names(folder))
 
 
 def numbered(number: int, token: str) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from algo_py.errors import Damaged
+from algo_py.finstore.damage import Case, Cases, reported
 from algo_py.finstore.files import read_bars
 from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout
 from algo_py.finstore.parquet import Group, InfoCache
 from algo_py.finstore.pending import Pending, load_pending
+from algo_py.finstore.reports import SetAside
 from algo_py.finstore.revisions import RevisionLogs
+from algo_py.market import Market
 
 
 class Partition:
@@ -25,6 +32,7 @@ class Partition:
         self.layout = layout
         self.cache = InfoCache()
         self.revisions = RevisionLogs(layout)
+        self.cases = Cases(layout)
         self._pending = Pending({}, {})
 
     def pending(self) -> Pending:
@@ -88,6 +96,20 @@ class Partition:
         return [
             group for group in found if (start_us is None or group.last >= start_us) and (end_us is None or group.first < end_us)
         ]
+
+    def reported(self, cases: Sequence[Case] | None, market: Market) -> list[SetAside]:
+        """Return these cases of files that were set aside (all when None) as the store shows them."""
+        times: dict[str, NDArray[np.int64] | None] = {}
+
+        def stored(symbol: str) -> NDArray[np.int64] | None:
+            if symbol not in times:
+                try:
+                    times[symbol] = self.read(symbol, times_only=True).times
+                except Damaged:
+                    times[symbol] = None
+            return times[symbol]
+
+        return [reported(case, market, self.layout, stored) for case in (self.cases.all() if cases is None else cases)]
 
     def _read_file(self, file: Path, choose: Callable[[tuple[Group, ...]], range], *, times_only: bool = False) -> Block:
         try:

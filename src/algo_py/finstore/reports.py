@@ -60,7 +60,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """What is stored of a symbol: open times of the first and the last bar, the number of bars, and what is missing between."""
+    """What is stored of a symbol: open times of the first and the last bar, the number of bars, and what is missing between.
+
+    Bars that were lost with a damaged file are gaps too, before the first and after the last bar as well.
+    """
 
     first: datetime
     last: datetime
@@ -78,3 +81,37 @@ class Finding:
     file: Path
     problem: str
     is_damaged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostBars:
+    """Bars of one symbol that were lost with a damaged file: those that open from `first` to `last`, both included.
+
+    first: None when it is not known where they began. bars: how many, None when that is not known. is_back: whether they are
+    stored again, or settled (see `FinStore.settle_lost`).
+    """
+
+    symbol: str
+    first: datetime | None
+    last: datetime
+    bars: int | None
+    is_back: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A damaged file that was set aside.
+
+    file: where it was. moved_to: where it is. kept: how many of its rows were sound, and stayed in the store. is_back: whether
+    all that was lost is stored again; None when that cannot be known, since the file did not say any more which bars it held.
+    """
+
+    market: str
+    timeframe: str
+    file: Path
+    moved_to: Path
+    problem: str
+    set_aside_at: datetime
+    kept: int
+    lost: tuple[LostBars, ...]
+    is_back: bool | None

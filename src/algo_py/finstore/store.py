@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from algo_py.clock import format_time
+from algo_py.clock import as_utc, format_time
 from algo_py.errors import InvalidInput, NoData
 from algo_py.finstore.check import check_partition
-from algo_py.finstore.coverage import coverage_of
+from algo_py.finstore.coverage import coverage_of, lost_ranges
 from algo_py.finstore.frames import Block, from_frames, to_frame, to_us
 from algo_py.finstore.layout import Layout, partition_values
+from algo_py.finstore.no_data import bars_set_aside, no_bars
 from algo_py.finstore.partition import Partition
-from algo_py.finstore.reports import AppendReport, Coverage, Finding
+from algo_py.finstore.reports import AppendReport, Coverage, Finding, SetAside
 from algo_py.finstore.revisions import revision_frame
+from algo_py.finstore.set_aside import Setter
 from algo_py.finstore.writer import LOCK_TIMEOUT_S, Writer
 from algo_py.market import Timeframe, get_market, market_names
-
-_NAMES_SHOWN = 8
 
 
 class FinStore:
@@ -102,10 +101,7 @@ class FinStore:
 
     def coverage(self, market: str, timeframe: str, symbol: str) -> Coverage:
         """Return the first and last bar, how many there are, and the gaps between by the market's calendar. Raises NoData."""
-        coverage = coverage_of(self._partition(market, timeframe), get_market(market), symbol)
-        if coverage is None:
-            raise self._no_symbol(market, timeframe, symbol)
-        return coverage
+        return self._coverage(market, timeframe, symbol)
 
     def symbols(self, market: str, timeframe: str) -> tuple[str, ...]:
         """Return the symbols with bars of this market and timeframe, sorted; none is an empty tuple."""
@@ -130,6 +126,40 @@ class FinStore:
             findings.extend(check_partition(self._partition(market, timeframe).layout, get_market(market)))
         return findings
 
+    def set_aside(self, *, now: datetime) -> list[SetAside]:
+        """Move every damaged file out of the way, keep what is sound in it, and note what is lost; return what was moved.
+
+        Reads and appends work again; the bars that are lost are gaps in their symbols' coverage until they are stored again.
+        After an error or a crash the same call goes on. Raises Conflict and Refused like `append`.
+        """
+        moment = as_utc(now)
+        found: list[SetAside] = []
+        for market, timeframe in self._stored_partitions():
+            partition = self._partition(market, timeframe)
+            cases = Setter(partition, get_market(market), moment, lock_timeout_s=self._lock_timeout_s).run()
+            found.extend(partition.reported(cases, get_market(market)))
+        return found
+
+    def damaged_files(self) -> list[SetAside]:
+        """Return all files that were ever set aside and still lie there, oldest first by market and timeframe."""
+        return [
+            one
+            for market, timeframe in self._stored_partitions()
+            for one in self._partition(market, timeframe).reported(None, get_market(market))
+        ]
+
+    def lost_ranges(self, market: str, timeframe: str, symbol: str) -> list[tuple[int | None, int]]:
+        """Return which bars were lost with files that were set aside and are not back, as stretches in ascending order.
+
+        Each is the open time of the first and of the last, both included, in microseconds since 1970. The first is None when it
+        is not known where the lost bars began. A symbol that is not stored (any more) is fine.
+        """
+        return lost_ranges(self._partition(market, timeframe), get_market(market), symbol)
+
+    def settle_lost(self, market: str, timeframe: str, symbol: str, *, now: datetime) -> None:
+        """Note that what can be had again of a symbol's lost bars is stored; what is still missing is an ordinary gap then."""
+        self._writer(self._partition(market, timeframe), market).settle_lost(symbol, as_utc(now))
+
     def _stored_partitions(self) -> list[tuple[str, Timeframe]]:
         found = []
         for market in market_names():
@@ -152,33 +182,20 @@ class FinStore:
         """Return `block` unless it is empty; then say what there is."""
         if len(block):
             return block
-        there = coverage_of(self._partition(market, timeframe), get_market(market), symbol)
-        if there is None:
-            raise self._no_symbol(market, timeframe, symbol)
+        there = self._coverage(market, timeframe, symbol)
         period = " ".join(f"{word} {format_time(moment)}" for word, moment in (("from", start), ("before", end)) if moment)
         raise NoData(
             f"there are no {timeframe} bars of {symbol} on {market} {period}",
             remedy=f"Choose a period within {format_time(there.first)} to {format_time(there.last)}, or store more bars.",
         )
 
-    def _no_symbol(self, market: str, timeframe: str, symbol: str) -> NoData:
-        message = f"there are no {timeframe} bars of {symbol!r} on {market}"
-        keys = self.keys()
-        others = [other for place, other, name in keys if place == market and name == symbol]
-        if others:
-            return NoData(message, remedy=f"{symbol} has {', '.join(others)} bars: use one of these, or store {timeframe} bars.")
-        names = [name for place, other, name in keys if place == market and other == timeframe]
-        if not names:
-            if not keys:
-                return NoData(message, remedy=f"No bars are stored in {self.folder}: `algo-py init` puts sample bars there.")
-            pairs = sorted({f"{place} {other}" for place, other, _ in keys})
-            return NoData(message, remedy=f"Stored are {', '.join(pairs)}.")
-        spelled = {name.replace("/", "").upper(): name for name in names}
-        close = difflib.get_close_matches(symbol.replace("/", "").upper(), spelled, n=1)
-        if close:
-            return NoData(message, remedy=f"Did you mean {spelled[close[0]]}?")
-        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        return NoData(message, remedy=f"Stored are {', '.join(names[:_NAMES_SHOWN])}{more}.")
+    def _coverage(self, market: str, timeframe: str, symbol: str) -> Coverage:
+        partition = self._partition(market, timeframe)
+        coverage = coverage_of(partition, get_market(market), symbol)
+        if coverage is None:
+            cases = partition.cases.of(symbol)
+            raise bars_set_aside(market, timeframe, symbol, cases) if cases else no_bars(self, market, timeframe, symbol)
+        return coverage
 
 
 def _bound(moment: datetime | None) -> int | None:

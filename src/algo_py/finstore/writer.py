@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from algo_py.errors import Damaged
 from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error
+from algo_py.finstore.damage import settled
 from algo_py.finstore.durable import remove_leftovers, write_all_durably, write_durably, write_hint, writing
 from algo_py.finstore.files import encode_bars, encode_delta, read_bars
 from algo_py.finstore.frames import Block, union
@@ -82,6 +84,8 @@ class Writer:
 
     def adopt(self, symbol: str, now_us: int) -> int:
         """Give stored bars the values that were offered last; return how many have them now for the first time."""
+        if not len(self._partition.revisions.of(symbol).waiting()):
+            return 0
         with self._writing():
             log = self._partition.revisions.of(symbol)
             offered = log.waiting()
@@ -94,6 +98,13 @@ class Writer:
             remove_leftovers(self._layout.revisions)
             write_durably(self._layout.revision_log(symbol), log.with_adopted(offered.times, now_us=now_us).encode())
         return len(offered)
+
+    def settle_lost(self, symbol: str, now: datetime) -> None:
+        """Note that nothing of a symbol's lost bars is waited for any more."""
+        if self._partition.cases.of(symbol):
+            with self._writing():
+                for case in self._partition.cases.of(symbol):
+                    settled(case, symbol, now).write()
 
     def compact(self) -> None:
         """Move what is pending now into the symbols' files. Other writers may have their turn in between."""
