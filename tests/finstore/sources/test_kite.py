@@ -135,8 +135,11 @@ def test_a_page_fits_what_kite_takes_at_once(source: KiteSource, server: KiteSer
     assert page + long_weekend <= most
     start = ist("2020-01-01")
     source.fetch(Timeframe(timeframe), "RELIANCE", start - long_weekend, start + page, deadline_s=soon())
-    with pytest.raises(InvalidInput, match="interval exceeds max limit"):
-        source.fetch(Timeframe(timeframe), "RELIANCE", start, start + most + timedelta(seconds=2), deadline_s=soon())
+    source.fetch(Timeframe(timeframe), "RELIANCE", start, start + most, deadline_s=soon())
+    asked = len(server.requests)
+    with pytest.raises(InvalidInput, match="covers at most"):
+        source.fetch(Timeframe(timeframe), "RELIANCE", start, start + most + timedelta(seconds=1), deadline_s=soon())
+    assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize("timeframe", ["2h", "4h", "1w"])
@@ -214,14 +217,14 @@ def json_of(text: str) -> Reply:
         (Fault(reply=error(403, "TokenException", "Token is invalid or has expired.")), AuthFailed, "algo-py login zerodha"),
         (Fault(reply=error(403, "UserException", "Account blocked")), AuthFailed, "Account blocked"),
         (Fault(reply=error(403, "PermissionException", "Insufficient permission for that call.")), AuthFailed, "developers.kite"),
-        (Fault(reply=error(400, "InputException", "invalid token")), InvalidInput, "Kite says: invalid token"),
+        (Fault(reply=error(400, "InputException", "invalid token")), InvalidInput, "Kite says for RELIANCE: invalid token"),
         (Fault(reply=error(405, "GeneralException", "Method not allowed")), InvalidInput, "Method not allowed"),
         (Fault(reply=error(500, "GeneralException", "Something")), VenueDown, "Something"),
         (Fault(reply=error(503, "NetworkException", "Gateway timed out")), VenueDown, "Gateway timed out"),
         (Fault(reply=error(502, "DataException", "No answer from the OMS")), VenueDown, "No answer"),
         (Fault(reply=html(502)), VenueDown, "text/html"),
         (Fault(reply=html(404)), VenueDown, "text/html"),
-        (Fault(drop=True), VenueDown, r"cannot be reached \(ConnectionError\)"),
+        (Fault(drop=True), VenueDown, r"cannot be reached for RELIANCE \(ConnectionError\)"),
         (Fault(change=lambda reply: Reply(body=reply.body, truncated=True)), VenueDown, "cannot be reached"),
         (Fault(change=lambda reply: json_of(reply.body.decode()[:-9])), VenueDown, "parse the JSON"),
         (Fault(reply=json_of("[]")), VenueDown, "makes no sense"),

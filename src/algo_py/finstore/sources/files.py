@@ -12,6 +12,7 @@ from pathlib import Path
 
 from algo_py.clock import as_utc
 from algo_py.errors import InvalidInput, NotFound
+from algo_py.finstore.sources.answers import check_range
 from algo_py.finstore.sources.bar_files import read_bar_file
 from algo_py.finstore.sources.protocol import Answer
 from algo_py.market import Instrument, Market, Timeframe
@@ -36,6 +37,7 @@ class FileSource:
         return _WHOLE
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
+        check_range(start, end, _WHOLE)
         frame = read_bar_file(self._file(symbol, timeframe), self._market, timeframe)
         return Answer(frame=frame[(frame.index >= as_utc(start)) & (frame.index < as_utc(end))])
 
@@ -55,10 +57,10 @@ class FileSource:
         if len(there) == 1:
             return there[0]
         if there:
-            raise InvalidInput(f"there are both {there[0].name} and {there[1].name} in {self._folder}", remedy="Keep one.")
+            raise InvalidInput(f"{self.name} has both {there[0].name} and {there[1].name}", remedy="Keep one.")
         others = [t.value for t in Timeframe if any((self._folder / f"{stem}-{t}{suffix}").is_file() for suffix in _SUFFIXES)]
         if others:
             raise InvalidInput(
-                f"{self._folder} has no {timeframe} bars of {symbol}", remedy=f"It has {', '.join(others)}; add {files[0].name}."
+                f"{self.name} has no {timeframe} bars of {symbol}", remedy=f"It has {', '.join(others)}; add {files[0].name}."
             )
-        raise NotFound(f"{self._folder} has no bars of {symbol}", remedy=f"Put {files[0].name} or {files[1].name} there.")
+        raise NotFound(f"{self.name} has no bars of {symbol}", remedy=f"Put {files[0].name} or {files[1].name} there.")

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from algo_py.clock import Clock, SystemClock, as_utc
 from algo_py.credentials import Credentials
 from algo_py.errors import InvalidInput, NotFound
-from algo_py.finstore.frames import COLUMNS
+from algo_py.finstore.frames import COLUMNS, to_us
+from algo_py.finstore.sources.answers import base_and_host, check_range, empty_frame, frame_of
 from algo_py.finstore.sources.kite_client import KiteClient
 from algo_py.finstore.sources.kite_listing import KiteListing
 from algo_py.finstore.sources.limits import SharedLimit
@@ -67,7 +69,8 @@ class KiteSource:
         folder: Path,
         clock: Clock | None = None,
     ) -> None:
-        self._client = KiteClient(credentials, base_url=base_url, limit=limit)
+        address = None if base_url is None else base_and_host(base_url)[0]
+        self._client = KiteClient(credentials, base_url=address, limit=limit)
         self._listing = KiteListing(self._client, folder, SystemClock() if clock is None else clock)
 
     def page(self, timeframe: Timeframe) -> timedelta:
@@ -75,7 +78,8 @@ class KiteSource:
         return timedelta(days=days) - _ROOM
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
-        interval, _ = _interval(timeframe)
+        interval, days = _interval(timeframe)
+        check_range(start, end, timedelta(days=days))
         share = self._listing.shares(deadline_s=deadline_s).get(symbol)
         if share is None:
             raise NotFound(f"Kite lists no share {symbol!r} on NSE", remedy="Write it as Kite does, such as RELIANCE or M&M.")
@@ -84,9 +88,11 @@ class KiteSource:
         first = (start + timedelta(microseconds=999_999)).replace(microsecond=0)
         last = (end - timedelta(microseconds=1)).replace(microsecond=0)
         if first > last:
-            return Answer(frame=_frame([]))
+            return Answer(frame=empty_frame())
         frame, as_of = self._client.ask(
-            lambda kite: _frame(kite.historical_data(share.token, _indian(first), _indian(last), interval)), deadline_s=deadline_s
+            lambda kite: _frame(kite.historical_data(share.token, _indian(first), _indian(last), interval)),
+            subject=symbol,
+            deadline_s=deadline_s,
         )
         return Answer(frame=frame[(frame.index >= start) & (frame.index < end)], as_of=as_of)
 
@@ -115,6 +121,5 @@ def _frame(candles: list[dict[str, Any]]) -> pd.DataFrame:
     times = [candle["date"] for candle in candles]
     if any(time.utcoffset() is None for time in times):
         raise ValueError("a candle's time has no offset")
-    index = pd.DatetimeIndex(pd.to_datetime(times, utc=True), name="open_time").as_unit("us")
-    values = [[float(candle[name]) for name in COLUMNS] for candle in candles]
-    return pd.DataFrame(values, index=index, columns=list(COLUMNS), dtype="float64")
+    values = np.array([[float(candle[name]) for name in COLUMNS] for candle in candles], dtype=np.float64)
+    return frame_of(np.array([to_us(time) for time in times], dtype=np.int64), values.reshape(-1, len(COLUMNS)))

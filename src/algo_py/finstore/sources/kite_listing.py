@@ -66,7 +66,9 @@ class KiteListing:
                 stored = self._young(self._stored())
                 if stored is not None:
                     return stored
-                shares, _ = self._client.ask(lambda kite: _shares(kite.instruments("NSE")), deadline_s=deadline_s)
+                shares, _ = self._client.ask(
+                    lambda kite: _shares(kite.instruments("NSE")), subject="the list of shares", deadline_s=deadline_s
+                )
                 found = _List(self._clock.now(), shares)
                 write_hint(self._file, _encoded(found))
                 return found

@@ -9,6 +9,7 @@ from algo_py.errors import InvalidInput, NotFound
 from algo_py.finstore.files import InfoCache, read_bars
 from algo_py.finstore.frames import Block, from_us, to_frame, to_us
 from algo_py.finstore.sample import SAMPLE
+from algo_py.finstore.sources.answers import check_range
 from algo_py.finstore.sources.protocol import Answer
 from algo_py.market import Instrument, Market, Timeframe
 
@@ -30,6 +31,7 @@ class SampleSource:
         return _WHOLE
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
+        check_range(start, end, _WHOLE)
         return Answer(frame=to_frame(self._bars(timeframe, symbol).between(to_us(start), to_us(end))))
 
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:

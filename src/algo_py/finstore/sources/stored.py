@@ -14,7 +14,9 @@ from algo_py.finstore.absences import AbsenceLog, covering
 from algo_py.finstore.bartimes import expected_opens
 from algo_py.finstore.frames import Block, from_frames, from_us, to_frame, to_us
 from algo_py.finstore.layout import Layout
+from algo_py.finstore.reports import Coverage
 from algo_py.finstore.resample import check_nesting, resample_block
+from algo_py.finstore.sources.answers import check_range, empty_frame
 from algo_py.finstore.sources.protocol import Answer
 from algo_py.finstore.store import FinStore
 from algo_py.market import Instrument, Market, Timeframe
@@ -45,15 +47,15 @@ class StoredSource:
         return self._shorter.delta * _ROWS
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
-        check_nesting(self._shorter, timeframe)
-        stored = self._store.coverage(self._market.name, self._shorter, symbol)
+        check_range(start, end, self.page(timeframe))
+        stored = self._coverage(symbol)
         longer = expected_opens(self._market, timeframe, to_us(start), to_us(end) - 1)
         if not len(longer):
-            return Answer(frame=to_frame(Block.empty()))
+            return Answer(frame=empty_frame())
         closes_us = to_us(self._market.calendar.bar_close(from_us(longer[-1]), timeframe))
         first_us, last_us = max(int(longer[0]), to_us(stored.first)), min(closes_us - 1, to_us(stored.last))
         if first_us > last_us:
-            return Answer(frame=to_frame(Block.empty()))
+            return Answer(frame=empty_frame())
         block = self._read(symbol, first_us, last_us)
         expected = expected_opens(self._market, self._shorter, first_us, last_us)
         missing = expected[~np.isin(expected, block.times, assume_unique=True)]
@@ -66,7 +68,7 @@ class StoredSource:
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
         """Return the open time of the first of the longer bars that begins with a stored one."""
         check_nesting(self._shorter, timeframe)
-        first_us = to_us(self._store.coverage(self._market.name, self._shorter, symbol).first)
+        first_us = to_us(self._coverage(symbol).first)
         length_us = timeframe.seconds * 1_000_000
         for us in expected_opens(self._market, timeframe, first_us - length_us, first_us + 5 * length_us):
             begins = expected_opens(self._market, self._shorter, int(us), int(us) + length_us - 1)
@@ -76,6 +78,12 @@ class StoredSource:
 
     def instruments(self, symbols: Sequence[str], *, deadline_s: float) -> Mapping[str, Instrument]:
         return {}
+
+    def _coverage(self, symbol: str) -> Coverage:
+        try:
+            return self._store.coverage(self._market.name, self._shorter, symbol)
+        except NoData as error:
+            raise NoData(f"{self.name} has nothing to make bars of: {error.message}", remedy=error.remedy) from None
 
     def _read(self, symbol: str, first_us: int, last_us: int) -> Block:
         try:

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from algo_py.clock import as_utc, monotonic_s
-from algo_py.errors import InvalidInput, Refused, VenueDown
+from algo_py.clock import as_utc
+from algo_py.errors import InvalidInput, RateLimited, Refused, VenueDown
 from algo_py.finstore.frames import COLUMNS
+from algo_py.finstore.sources.answers import AGAIN_LATER, base_and_host, check_range, empty_frame, time_left_s
 from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.finstore.sources.protocol import Answer
 from algo_py.market import Instrument, Timeframe
@@ -39,7 +40,11 @@ _ROOM = timedelta(days=5)
 _REQUESTS_PER_S, _BURST = 0.5, 20
 _INDIA = ZoneInfo("Asia/Kolkata")
 _DAY = timedelta(days=1)
+_TURN_S = 60.0
 _SHOWN_CHARACTERS = 200
+
+# What yfinance raises, beside its own errors and curl_cffi's (which are OSErrors), when an answer is not built as it expects.
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 _T = TypeVar("_T")
 
@@ -60,7 +65,7 @@ class YahooSource:
     _turn: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, *, base_url: str | None, limit: SharedLimit) -> None:
-        self._base_url = base_url
+        self._base_url = None if base_url is None else base_and_host(base_url)[0]
         self._limit = limit
         self._session: Any = None
 
@@ -69,17 +74,21 @@ class YahooSource:
         return timedelta(days=days) - _ROOM
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
-        interval, _, _ = _interval(timeframe)
+        interval, days, _ = _interval(timeframe)
+        check_range(start, end, timedelta(days=days))
         start, end = as_utc(start), as_utc(end)
+        if start == end:
+            return Answer(frame=empty_frame())
         first, last = _whole(timeframe, start, end)
-        frame, as_of = self._ask(
+        bars, as_of = self._ask(
             symbol,
-            lambda ticker: ticker.history(
-                start=first, end=last, interval=interval, auto_adjust=False, actions=False, prepost=False
+            lambda ticker: _bars(
+                ticker.history(start=first, end=last, interval=interval, auto_adjust=False, actions=False, prepost=False)
             ),
             deadline_s=deadline_s,
         )
-        bars = _empty() if frame is None else _bars(frame)
+        if bars is None:
+            return Answer(frame=empty_frame(), as_of=as_of)
         return Answer(frame=bars[(bars.index >= start) & (bars.index < end)], as_of=as_of)
 
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
@@ -99,10 +108,15 @@ class YahooSource:
 
     def _ask(self, symbol: str, question: Callable[[Any], _T], *, deadline_s: float) -> tuple[_T | None, datetime | None]:
         """Put a question to yfinance's Ticker; return the answer, None when there is nothing, and what Yahoo's clock showed."""
-        if not self._turn.acquire(timeout=max(0.0, deadline_s - monotonic_s())):
-            raise VenueDown("Yahoo is still being asked for something else", remedy="It is asked again later.")
+        self._limit.acquire(1.0, deadline_s=deadline_s)
+        left_s = time_left_s("Yahoo", symbol, deadline_s=deadline_s, at_most_s=_TURN_S)
+        if not self._turn.acquire(timeout=left_s):
+            raise VenueDown(f"Yahoo was not asked for {symbol}: others are still asking", remedy=AGAIN_LATER)
         try:
             return self._ask_now(symbol, question, deadline_s)
+        except RateLimited as error:
+            self._limit.silence(error.retry_after_s)
+            raise
         finally:
             self._turn.release()
 
@@ -111,11 +125,11 @@ class YahooSource:
         from algo_py.finstore.sources.yahoo_session import NothingThere, YahooSession
 
         if self._session is None:
-            self._session = YahooSession(base_url=self._base_url, limit=self._limit)
+            self._session = YahooSession(base_url=self._base_url)
         session = self._session
-        session.deadline_s, session.as_of = deadline_s, None
+        session.prepare(symbol, deadline_s=deadline_s)
         yfinance.data.YfData.cache_get.cache_clear()  # it would give a bar of the past as it was when it was first asked for
-        shows_errors = yfinance.config.debug.hide_exceptions
+        hides_errors = yfinance.config.debug.hide_exceptions
         yfinance.config.debug.hide_exceptions = False
         try:
             with warnings.catch_warnings():
@@ -127,14 +141,12 @@ class YahooSource:
         except NothingThere:
             return None, session.as_of
         except OSError as error:
-            raise VenueDown(f"Yahoo cannot be reached ({type(error).__name__})", remedy="It is asked again later.") from None
-        except (yfinance.exceptions.YFException, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            said = " ".join(str(error).split())[:_SHOWN_CHARACTERS]
-            raise VenueDown(
-                f"Yahoo's answer makes no sense ({type(error).__name__}: {said})", remedy="It is asked again later."
-            ) from None
+            raise VenueDown(f"Yahoo cannot be reached for {symbol} ({type(error).__name__})", remedy=AGAIN_LATER) from None
+        except (yfinance.exceptions.YFException, *_MISREAD) as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN_CHARACTERS]}"
+            raise VenueDown(f"Yahoo's answer for {symbol} makes no sense ({said})", remedy=AGAIN_LATER) from None
         finally:
-            yfinance.config.debug.hide_exceptions = shows_errors
+            yfinance.config.debug.hide_exceptions = hides_errors
 
 
 def _yfinance() -> Any:
@@ -186,9 +198,3 @@ def _bars(frame: pd.DataFrame) -> pd.DataFrame:
     bars = frame.rename(columns=str.lower)[list(COLUMNS)].astype("float64").dropna()
     bars.index = pd.DatetimeIndex(bars.index, name="open_time").tz_convert("UTC").as_unit("us")
     return bars
-
-
-def _empty() -> pd.DataFrame:
-    return pd.DataFrame(
-        columns=list(COLUMNS), index=pd.DatetimeIndex([], tz="UTC", name="open_time").as_unit("us"), dtype="float64"
-    )

@@ -1,4 +1,4 @@
-"""The session that yfinance sends its requests through: within our limit and our time, to our address.
+"""The session that yfinance sends its requests through: within our time, to our address, and each of them once.
 
 Imported only when Yahoo is asked for something: it needs curl_cffi, which comes with the extra `yahoo`.
 """
@@ -6,19 +6,18 @@ Imported only when Yahoo is asked for something: it needs curl_cffi, which comes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from curl_cffi import CurlOpt
 from curl_cffi.requests import Session
 
-from algo_py.clock import monotonic_s
 from algo_py.errors import InvalidInput, NotFound, RateLimited, VenueDown
-from algo_py.finstore.sources.limits import SharedLimit
+from algo_py.finstore.sources.answers import AGAIN_LATER, date_of, retry_after_s, time_left_s
 
 _CHART = "/v8/finance/chart/"
-_TIMEOUT_S = 20.0
+_REQUEST_S = 20.0
 
 
 class NothingThere(Exception):
@@ -31,31 +30,29 @@ class YahooSession(Session):  # type: ignore[type-arg]
     Left to itself it asks again with other cookies whatever went wrong, and tells an outage from an empty range only by a text.
     """
 
-    def __init__(self, *, base_url: str | None, limit: SharedLimit) -> None:
-        super().__init__(impersonate="chrome")
+    def __init__(self, *, base_url: str | None) -> None:
+        # On a connection that it has used before libcurl sends again by itself; here nothing is sent twice.
+        super().__init__(impersonate="chrome", curl_options={CurlOpt.FRESH_CONNECT: 1})
         self._address = base_url
-        self._limit = limit
-        self.deadline_s = 0.0  # set before each question
+        self._subject, self._until_s = "", 0.0
         self.as_of: datetime | None = None
 
+    def prepare(self, subject: str, *, deadline_s: float) -> None:
+        """Begin a question about a symbol: what is sent for it ends by `deadline_s`."""
+        self._subject, self._until_s, self.as_of = subject, deadline_s, None
+
     def request(self, method: Any, url: str, **options: Any) -> Any:  # type: ignore[override]
+        options["timeout"] = time_left_s("Yahoo", self._subject, deadline_s=self._until_s, at_most_s=_REQUEST_S)
         parts = urlsplit(url)
-        is_chart = _CHART in parts.path
-        if is_chart:
-            self._limit.acquire(1.0, deadline_s=self.deadline_s)
-        left_s = self.deadline_s - monotonic_s()
-        if left_s <= 0:
-            raise VenueDown("there was no time left to ask Yahoo", remedy="It is asked again later.")
-        options["timeout"] = min(_TIMEOUT_S, left_s)
         if self._address is not None and parts.netloc.endswith("yahoo.com"):
             url = f"{self._address}{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-        if not is_chart:
+        if _CHART not in parts.path:
             return super().request(method, url, **options)  # yfinance can do without cookies, and knows when
         try:
             response = super().request(method, url, **options)
         except OSError as error:
-            raise VenueDown(f"Yahoo cannot be reached ({type(error).__name__})", remedy="It is asked again later.") from None
-        self.as_of = _date(response)
+            raise VenueDown(f"Yahoo cannot be reached for {self._subject} ({type(error).__name__})", remedy=AGAIN_LATER) from None
+        self.as_of = date_of(response.headers)
         self._judge(response)
         return response
 
@@ -63,25 +60,23 @@ class YahooSession(Session):  # type: ignore[type-arg]
         """Raise what an answer about a chart means when it carries no bars."""
         status = int(response.status_code)
         if status == 429:
-            text = response.headers.get("Retry-After") or ""
-            retry_after_s = float(text) if text.isdigit() else None
-            self._limit.silence(retry_after_s)
-            raise RateLimited("Yahoo says: Too Many Requests", remedy="Wait.", retry_after_s=retry_after_s)
+            wait_s = retry_after_s(response.headers)
+            how_long = "for a while" if wait_s is None else f"for {wait_s:g} s"
+            raise RateLimited(f"Yahoo asks to be left alone {how_long}", remedy="Wait.", retry_after_s=wait_s)
         if status in (401, 403):
             return  # yfinance takes a new crumb and asks again
         chart = _chart(response)
         if status >= 500 or (status >= 400 and chart is None):
-            raise VenueDown(f"Yahoo answers with status {status}", remedy="It is asked again later.")
+            raise VenueDown(f"Yahoo answers for {self._subject} with status {status}", remedy=AGAIN_LATER)
         if chart is None:
             return  # yfinance says what is wrong with it
         code, description = chart.problem
         if chart.is_empty or "Data doesn't exist" in description:
             raise NothingThere
-        if not code:
-            return
         if code == "Not Found":
-            raise NotFound(f"Yahoo says: {description}", remedy="Write symbols of NSE as RELIANCE or M&M.")
-        raise InvalidInput(f"Yahoo says: {description}")
+            raise NotFound(f"Yahoo says for {self._subject}: {description}", remedy="Write it as NSE does: RELIANCE, M&M.")
+        if code:
+            raise InvalidInput(f"Yahoo says for {self._subject}: {description}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +95,4 @@ def _chart(response: Any) -> _Chart | None:
             return _Chart((str(chart["error"]["code"]), str(chart["error"]["description"])), is_empty=False)
         return _Chart(("", ""), is_empty=not chart["result"][0].get("timestamp"))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return None
-
-
-def _date(response: Any) -> datetime | None:
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError):
         return None
