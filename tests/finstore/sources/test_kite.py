@@ -322,6 +322,21 @@ def test_requests_keep_to_the_limit_and_to_the_deadline(server: KiteServer, tmp_
         ask(source, monotonic_s() - 1)
 
 
+def test_the_token_of_a_new_day_is_used_without_building_it_anew(server: KiteServer, tmp_path: Path, clock: FrozenClock) -> None:
+    file = {"ZERODHA_API_KEY": "key", "ZERODHA_ACCESS_TOKEN": "today", "ZERODHA_BASE_URL": server.url}
+    source = kite_source(lambda: Credentials(file), folder=tmp_path)
+    source.instruments(["RELIANCE"], deadline_s=soon())
+    server.access_token = "tomorrow"
+
+    def ask() -> int:
+        return len(source.fetch(Timeframe.D1, "RELIANCE", ist("2025-05-05"), ist("2025-05-06"), deadline_s=soon()).frame)
+
+    with pytest.raises(AuthFailed, match="algo-py login zerodha"):
+        ask()
+    file["ZERODHA_ACCESS_TOKEN"] = "tomorrow"
+    assert ask() == 1
+
+
 def test_without_credentials_it_can_be_built_and_not_asked(server: KiteServer, tmp_path: Path, clock: FrozenClock) -> None:
     for values, message in (({}, "ZERODHA_API_KEY is missing"), ({"ZERODHA_API_KEY": "key"}, "algo-py login zerodha")):
         source = kite_source(Credentials({**values, "ZERODHA_BASE_URL": server.url}), folder=tmp_path)

@@ -7,7 +7,7 @@ Three requests a second may leave; what one may cover depends on the interval, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -44,10 +44,14 @@ _REQUESTS_PER_S = 2.8
 _INDIA = ZoneInfo("Asia/Kolkata")
 
 
-def kite_source(credentials: Credentials, *, folder: Path) -> KiteSource:
-    """Return the source with the address in the credentials, if any, and the limit that all processes of this host share."""
+def kite_source(credentials: Credentials | Callable[[], Credentials], *, folder: Path) -> KiteSource:
+    """Return the source with the address in the credentials, if any, and the limit that all processes of this host share.
+
+    A process that lives longer than a day gives a function that reads its credentials: Kite's access token ends each morning.
+    """
     limit = SharedLimit("kite-historical", per_s=_REQUESTS_PER_S, burst=1)
-    return KiteSource(credentials, base_url=credentials.base_url("zerodha"), limit=limit, folder=folder)
+    given = credentials if isinstance(credentials, Credentials) else credentials()
+    return KiteSource(credentials, base_url=given.base_url("zerodha"), limit=limit, folder=folder)
 
 
 class KiteSource:
@@ -62,7 +66,7 @@ class KiteSource:
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Credentials | Callable[[], Credentials],
         *,
         base_url: str | None,
         limit: SharedLimit,
@@ -70,7 +74,8 @@ class KiteSource:
         clock: Clock | None = None,
     ) -> None:
         address = None if base_url is None else base_and_host(base_url)[0]
-        self._client = KiteClient(credentials, base_url=address, limit=limit)
+        read = (lambda: credentials) if isinstance(credentials, Credentials) else credentials
+        self._client = KiteClient(read, base_url=address, limit=limit)
         self._listing = KiteListing(self._client, folder, SystemClock() if clock is None else clock)
 
     def page(self, timeframe: Timeframe) -> timedelta:

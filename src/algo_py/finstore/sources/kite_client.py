@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -29,12 +30,17 @@ _T = TypeVar("_T")
 
 
 class KiteClient:
-    """Threads may share it: each question is put by a client that is its own meanwhile."""
+    """Threads may share it: each question is put by a client that is its own meanwhile.
 
-    def __init__(self, credentials: Credentials, *, base_url: str | None, limit: SharedLimit) -> None:
+    `credentials` is called before each question: the access token is another one every morning.
+    """
+
+    def __init__(self, credentials: Callable[[], Credentials], *, base_url: str | None, limit: SharedLimit) -> None:
         self._credentials = credentials
         self._base_url = base_url
         self._limit = limit
+        self._lock = threading.Lock()
+        self._keys: tuple[str, str] | None = None
         self._pool: Pool[_Client] | None = None
 
     def ask(self, question: Callable[[Any], _T], *, subject: str, deadline_s: float) -> tuple[_T, datetime | None]:
@@ -53,15 +59,17 @@ class KiteClient:
                 raise
 
     def _clients(self) -> Pool[_Client]:
-        if self._pool is None:
-            key = self._credentials.secret(_KEY)
-            if not self._credentials.has(_TOKEN):
-                raise AuthFailed(f"{_TOKEN} is missing", remedy=_LOGIN)
-            token = self._credentials.secret(_TOKEN)
-            from algo_py.finstore.sources.bounded_http import Pool
+        credentials = self._credentials()
+        key = credentials.secret(_KEY).get_secret_value()
+        if not credentials.has(_TOKEN):
+            raise AuthFailed(f"{_TOKEN} is missing", remedy=_LOGIN)
+        token = credentials.secret(_TOKEN).get_secret_value()
+        with self._lock:
+            if self._pool is None or self._keys != (key, token):
+                from algo_py.finstore.sources.bounded_http import Pool
 
-            self._pool = Pool(lambda: _Client(key.get_secret_value(), token.get_secret_value(), self._base_url))
-        return self._pool
+                self._keys, self._pool = (key, token), Pool(lambda: _Client(key, token, self._base_url))
+            return self._pool
 
 
 class _Client:
