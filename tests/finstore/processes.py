@@ -50,9 +50,10 @@ def in_a_child(action: Callable[[], str]) -> str:
 def stopped_at_file_operation(number: int, action: Callable[[], None]) -> bool:
     """Run `action` in a child that dies, as if killed, before its `number`-th change on the disk; return whether it got that far.
 
-    Opening to write, renaming, deleting and making a folder count, in Python's own audit of what a process does to the world.
+    Opening to write, renaming, linking, deleting and making or removing a folder count, in Python's own audit of what a process
+    does to the world.
     """
-    watched = {"os.rename", "os.remove", "os.mkdir"}
+    watched = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 
     def run() -> None:
         left = number

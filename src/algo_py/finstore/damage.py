@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from algo_py.errors import Damaged, InvalidInput, Refused
 from algo_py.finstore.bartimes import expected_opens
-from algo_py.finstore.durable import write_durably
+from algo_py.finstore.durable import remove_leftovers, write_durably
 from algo_py.finstore.frames import from_us, to_us
 from algo_py.finstore.layout import Layout, folder_names
 from algo_py.finstore.parquet import Signature, signature_of
@@ -89,12 +89,6 @@ class Case:
         """Put the note on the disk."""
         write_durably(self.folder / _NOTE, (self.note.model_dump_json(indent=1) + "\n").encode())
 
-    def discard(self) -> None:
-        """Forget the case; its file first, since a note without it says nothing."""
-        self.moved_to.unlink(missing_ok=True)
-        (self.folder / _NOTE).unlink(missing_ok=True)
-        self.folder.rmdir()
-
 
 class Cases:
     """A reader of the notes of one market and timeframe. Threads may share it."""
@@ -116,10 +110,20 @@ class Cases:
         """Return the cases in which bars of a symbol were lost, or may have been, and nothing is settled."""
         return [case for case in self.all() if any(one.symbol == symbol and one.settled_at is None for one in case.note.lost)]
 
-    def begun(self) -> list[Case]:
-        """Return what writers that were killed have left: notes without a file, or whose file is still in its place."""
-        cases = [self._case(self._layout.damaged / name) for name in folder_names(self._layout.damaged)]
-        return [case for case in cases if case is not None and not self._has_happened(case)]
+    def sweep(self) -> None:
+        """Delete what writers that were killed have left: notes without a file, or whose file is still in its place.
+
+        Only the holder of the lock may call this.
+        """
+        for name in folder_names(self._layout.damaged):
+            folder = self._layout.damaged / name
+            remove_leftovers(folder)
+            case = self._case(folder)
+            if case is not None and not self._has_happened(case):
+                case.moved_to.unlink(missing_ok=True)  # first, since a note without it says nothing
+                (folder / _NOTE).unlink(missing_ok=True)
+            if not folder_names(folder):
+                folder.rmdir()
 
     def _has_happened(self, case: Case) -> bool:
         original = self._layout.folder / case.note.file

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from algo_py.errors import Damaged, InvalidInput
 from algo_py.finstore.bartimes import expected_opens, off_calendar
@@ -32,7 +33,7 @@ from algo_py.finstore.pending import PendingFile
 from algo_py.finstore.reports import Finding
 from algo_py.market import Market, latest_closed_open
 
-# When a file of several symbols does not say any more which they are, those whose bars end so shortly before now are suspected.
+# When a file of several symbols does not say any more which they are, those that lack no more bars than this are suspected.
 _SUSPECT_BARS = 500
 
 
@@ -65,8 +66,7 @@ class Setter:
         found.sort(key=lambda file: (file.name not in self._proper_names(file), file))
         cases = []
         with writing(self._layout.folder, self._layout.lock, timeout_s=self._lock_timeout_s):
-            for case in self._partition.cases.begun():
-                case.discard()
+            self._partition.cases.sweep()
             for file in found:
                 finding = check_file(file, self._layout, self._market)
                 if finding is not None and finding.is_damaged:
@@ -183,25 +183,27 @@ class Setter:
         return Block(times, block.values[:, order[first]])
 
     def _suspects(self) -> list[Lost]:
-        """Return the bars at the end of each symbol that a file may have held which does not say what it held."""
+        """Return the bars missing after each symbol's own file: a file that does not say any more what it held may have held them."""
         newest_us = to_us(self._newest())
         suspects = []
-        for symbol, last_us in self._lasts().items():
-            if last_us >= newest_us:
+        for symbol, parts in self._recent().items():
+            stored = np.unique(np.concatenate(parts))
+            if stored[0] > newest_us:
                 continue
-            expected = expected_opens(self._market, self._layout.timeframe, last_us + 1, newest_us)
-            if 0 < len(expected) <= _SUSPECT_BARS:
-                suspects.append(Lost(symbol=symbol, first=from_us(expected[0]), last=from_us(expected[-1])))
+            expected = expected_opens(self._market, self._layout.timeframe, int(stored[0]), newest_us)
+            missing = expected[~np.isin(expected, stored, assume_unique=True)]
+            if 0 < len(missing) <= _SUSPECT_BARS:
+                suspects.append(Lost(symbol=symbol, first=from_us(missing[0]), last=from_us(missing[-1])))
         return suspects
 
-    def _lasts(self) -> dict[str, int]:
-        """Return the last bar of each symbol, as far as files are sound."""
-        lasts: dict[str, int] = {}
+    def _recent(self) -> dict[str, list[NDArray[np.int64]]]:
+        """Return the open times from the last bar in each symbol's own files on, as far as files are sound."""
+        recent: dict[str, list[NDArray[np.int64]]] = {}
         for symbol in self._layout.symbols_with_folder():
             for file in reversed(self._layout.chunks(symbol)):
                 info = _info(file)
                 if info is not None and info.groups:
-                    lasts[symbol] = info.groups[-1].last
+                    recent[symbol] = [np.array([info.groups[-1].last])]
                     break
         for folder in (self._layout.merged, self._layout.deltas):
             for name in data_files(folder):
@@ -210,8 +212,9 @@ class Setter:
                 except Damaged:
                     continue  # it is set aside itself, in its turn
                 for symbol, block in blocks.items():
-                    lasts[symbol] = max(lasts.get(symbol, -1), int(block.times[-1]))
-        return lasts
+                    parts = recent.setdefault(symbol, [])
+                    parts.append(block.between(int(parts[0][0]) if parts else None, None).times)
+        return recent
 
     def _newest(self) -> datetime:
         return latest_closed_open(self._market.calendar, self._layout.timeframe, self._now)
