@@ -27,16 +27,16 @@ _TITLES = "open_time,open,high,low,close,volume,close_time,quote_volume,count,ta
 
 
 class ArchiveServer(Server):
-    """The archive. `late_months` ("2024-03") have no file of their own yet; `titles` puts a line of titles into each table.
+    """The archive. `late_months` ("2024-03") have no file of their own yet; `has_titles` puts a line of titles into each table.
 
     Bars that the server's clock has not passed are in no file.
     """
 
-    def __init__(self, *, titles: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.late_months: set[str] = set()
         self.files: dict[str, bytes] = {}  # by name, in the place of what would be packed
-        self._has_titles = titles
+        self.has_titles = False
         self._bars: dict[tuple[str, str], pd.DataFrame] = {}
 
     def set_bars(self, symbol: str, interval: str, frame: pd.DataFrame) -> None:
@@ -68,7 +68,7 @@ class ArchiveServer(Server):
 
     def _table(self, frame: pd.DataFrame, interval: str) -> str:
         length_ms = pd.Timedelta(interval.replace("m", "min")) // pd.Timedelta("1ms")
-        lines = [_TITLES] if self._has_titles else []
+        lines = [_TITLES] if self.has_titles else []
         opens = pd.DatetimeIndex(frame.index).as_unit("ms").asi8
         for open_ms, values in zip(opens, frame.itertuples(index=False), strict=True):
             row = kline(int(open_ms), length_ms, *map(float, values))

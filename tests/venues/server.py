@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-_TRICKLES = 20
+_PIECES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What goes back. `truncated` breaks the connection half way through the body; `trickle_s` is how long the body takes."""
+    """What goes back. `truncated` breaks the connection half way through the body; `trickle_s` is how long the body takes.
+
+    is_chunked: it goes in chunks, and its length is not told beforehand.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -38,6 +41,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False
     trickle_s: float = 0.0
+    is_chunked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,22 +164,29 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_response_only(reply.status)
             self.send_header("Date", formatdate(server.now_s(), usegmt=True))
             self.send_header("Content-Type", reply.content_type)
-            self.send_header("Content-Length", str(len(reply.body)))
+            length_header = ("Transfer-Encoding", "chunked") if reply.is_chunked else ("Content-Length", str(len(reply.body)))
+            self.send_header(*length_header)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             try:
                 self.end_headers()
-                if reply.truncated:
-                    self.wfile.write(reply.body[: len(reply.body) // 2])
-                    self.close_connection = True
-                    return
-                pieces = _TRICKLES if reply.trickle_s else 1
+                pieces = _PIECES if reply.trickle_s or reply.is_chunked else 1
+                wanted = len(reply.body) // 2 if reply.truncated else len(reply.body)
                 for number in range(pieces):
-                    first, last = (len(reply.body) * part // pieces for part in (number, number + 1))
-                    self.wfile.write(reply.body[first:last])
+                    first, last = (wanted * part // pieces for part in (number, number + 1))
+                    self._send_piece(reply.body[first:last], reply)
                     server.pause(reply.trickle_s / pieces)
+                if reply.truncated:
+                    self.close_connection = True
+                elif reply.is_chunked:
+                    self.wfile.write(b"0\r\n\r\n")
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client has gone: it had waited long enough
+
+        def _send_piece(self, piece: bytes, reply: Reply) -> None:
+            if reply.is_chunked and piece:
+                piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+            self.wfile.write(piece)
 
         do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the names that http.server looks for
 

@@ -51,7 +51,7 @@ class EndIncluded(Cheat):
 
 class Patient(Cheat):
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
-        return super().fetch(timeframe, symbol, start, end, deadline_s=deadline_s + 2)
+        return super().fetch(timeframe, symbol, start, end, deadline_s=deadline_s + 1)
 
 
 class Hiding(Cheat):

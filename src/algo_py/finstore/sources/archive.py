@@ -53,6 +53,7 @@ _SERIES_KEPT: Final = 8
 _FIELDS: Final = ("open_time", "open", "high", "low", "close", "volume")
 _UNPACKED_BYTES_MOST: Final = 64 * 2**20
 _MICROSECONDS_FROM: Final = 100_000_000_000_000  # as milliseconds this would be the year 5138
+_TITLES: Final = re.compile(rb"\W*open", re.IGNORECASE)
 _SYMBOL: Final = re.compile(r"[A-Z0-9]+/[A-Z0-9]+")
 
 
@@ -222,16 +223,16 @@ def _unpacked(packed: bytes) -> _Bars:
         if len(inside) != 1 or inside[0].file_size > _UNPACKED_BYTES_MOST:
             raise ValueError("it does not hold one table of klines")
         text = archive.read(inside[0])
-    first_line = text[: text.find(b"\n") + 1]
-    has_titles = not first_line[:1].isdigit()
-    if not text[len(first_line) if has_titles else 0 :].strip():
+    first_line, _, following = text.partition(b"\n")
+    if _TITLES.match(first_line):
+        text = following
+    if not text.strip():
         return _Bars.joined([])
     table = pd.read_csv(
         io.BytesIO(text),
         header=None,
         names=list(_FIELDS),
         usecols=range(len(_FIELDS)),
-        skiprows=int(has_titles),
         dtype={"open_time": np.int64, **dict.fromkeys(_FIELDS[1:], np.float64)},
         keep_default_na=False,
     )

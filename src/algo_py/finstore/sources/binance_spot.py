@@ -41,7 +41,7 @@ def binance_limit(host: str = HOST, *, folder: Path | None = None) -> SharedLimi
 class BinanceSpot:
     """Klines and filters as they come. No list of markets is needed: a symbol's name there is base and quote in one word."""
 
-    parallel = 8
+    parallel = 6
     bars_weight = 2.0
     rules_weight = 20.0
     # Both ends of the range are sent, so that anything outside of it is not an answer to the question.
