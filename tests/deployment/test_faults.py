@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
 from algo_py.clock import ReplayClock
-from algo_py.database import open_database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.config import Replay
 from algo_py.deployment.feed import ReplayFeed
@@ -19,12 +20,12 @@ from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.store import DeploymentStore
 from algo_py.errors import OutcomeUnknown, VenueDown
 from algo_py.finstore import FinStore
-from algo_py.oms import PaperOMS
-from algo_py.orders.execution import Executor
+from algo_py.oms import OMS, PaperOMS
 from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import fold
 from algo_py.orders.model import OrderReport, OrderRequest, from_float
 from algo_py.settings import Workspace
+from algo_py.workspace_database import open_workspace_database
 from tests.deployment.conftest import Save
 from tests.orders.making import Notebook
 
@@ -49,18 +50,22 @@ class Flaky:
         self._answer_lost.remove(order.client_order_id)
         return report
 
-    def find(self, client_order_id: str) -> OrderReport | None:
+    def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
         self._perhaps_fail()
-        report = self._venue.find(client_order_id)
+        report = self._venue.find(order, planned_at)
         self._perhaps_fail()
-        if self._is_blind and client_order_id in self._answer_lost:
-            self._answer_lost.remove(client_order_id)
+        if self._is_blind and order.client_order_id in self._answer_lost:
+            self._answer_lost.remove(order.client_order_id)
             return None
         return report
 
-    def cancel(self, client_order_id: str) -> None:
+    def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
         self._perhaps_fail()
-        self._venue.cancel(client_order_id)
+        self._venue.cancel(order, planned_at)
+        self._perhaps_fail()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
 
     def _perhaps_fail(self) -> None:
         if not self.is_calm and self._chance.random() < 0.15:
@@ -74,7 +79,7 @@ class Bench:
         request = DeploymentRequest(backtest="saved", schedule=OnBarClose(), clock=Replay(bars_per_s=None))
         self.config, _ = manager.configure(request)
         assert self.config.start is not None
-        self.database = open_database(workspace.database_url)
+        self.database = open_workspace_database(workspace)
         DeploymentStore(self.database).add(self.config, created_at=self.config.start)
         self.clock = ReplayClock(self.config.start, rate=None)
         self.feed = ReplayFeed(FinStore(workspace.finstore), self.config)
@@ -96,8 +101,10 @@ class Bench:
             feed=self.feed,
             strategy=manager.configure(request)[1].strategy_instance(),
             journal=self.journal,
-            executor=Executor(self.journal, self.gateway, self.config.limits, log),
+            oms=cast(OMS, self.gateway),
+            account=self.config.id,
             log=log,
+            clock=self.clock,
             last_bar_time=None,
             began_at=self.config.start,
         )

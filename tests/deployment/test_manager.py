@@ -15,6 +15,7 @@ from algo_py.deployment.report import deployment_json
 from algo_py.deployment.schedule import EveryInterval, OnBarClose
 from algo_py.errors import AlgoPyError, Conflict, InvalidInput, NotFound, Refused
 from algo_py.orders.model import OrderStatus
+from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 
@@ -35,7 +36,7 @@ def request(**changes: Any) -> DeploymentRequest:
         ({"params": {"fast": 1}}, InvalidInput, "fast must be greater than or equal to 2 (was 1)"),
         ({"initial_cash": -5.0}, InvalidInput, "initial_cash"),
         ({"size": 0.0}, InvalidInput, "size"),
-        ({"max_order_notional": Decimal(-1)}, InvalidInput, "max_order_notional must be greater than 0"),
+        ({"start": parse_time("2025-01-10"), "end": parse_time("2025-01-09")}, InvalidInput, "start"),
         ({"start": parse_time("2024-01-01")}, InvalidInput, "cannot start before its backtest's first bar"),
         ({"end": parse_time("2024-01-01")}, InvalidInput, "end must be after start"),
         ({"clock": LiveClock(), "end": parse_time("2020-01-01")}, InvalidInput, "end must be in the future"),
@@ -65,13 +66,10 @@ def test_what_cannot_be_is_refused_by_name_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"stop_loss": 0.05}, "stop_loss 0.05"),
-        ({"take_profit": 0.1}, "take_profit 0.1"),
-        ({"trailing_stop": 0.2}, "trailing_stop 0.2"),
         ({"direction": "both"}, "direction both"),
         ({"direction": "short", "strategy": "bollinger-reversion", "params": {}}, "direction short"),
         ({"execution": "close"}, "execution close"),
-        ({"execution": "close", "stop_loss": 0.05}, "stop_loss 0.05, execution close"),
+        ({"execution": "close", "stop_loss": 0.05}, "execution close"),
     ],
 )
 def test_a_backtest_that_the_worker_cannot_repeat_is_refused(
@@ -83,7 +81,7 @@ def test_a_backtest_that_the_worker_cannot_repeat_is_refused(
             manager.deploy(request(clock=clock))
         assert str(refusal.value) == (
             f"backtest 'saved' has {named}, which a deployment does not carry out yet. "
-            "Deploy a backtest that was run long only, with fills at the next open and without stops."
+            "Deploy a backtest that was run long only, with fills at the next open."
         )
     assert manager.list() == []
     assert not workspace.deployments.exists()
@@ -133,15 +131,14 @@ def test_clearing_takes_ended_deployments_off_the_list_and_keeps_their_orders(ma
     assert [deployment.id for deployment in manager.list()] == [running.id]
     with pytest.raises(NotFound):
         manager.show(ended.id)
-    from algo_py.database import open_database
     from algo_py.orders.journal import orders_of
 
-    assert orders_of(open_database(manager._database.url), ended.id) == orders
+    assert orders_of(manager._database, ended.id) == orders
 
 
 def test_an_order_above_the_limit_is_denied_and_recorded(manager: DeploymentManager, save: Save) -> None:
     save()
-    deployment = manager.deploy(request(max_order_notional=Decimal(100)))
+    deployment = manager.deploy(request(limits=Limits(max_order_notional=Decimal(100))))
     manager.wait_until(deployment.id, lambda d: d.status.has_ended, timeout_s=60)
     orders = manager.orders(deployment.id)
     assert orders

@@ -91,3 +91,6 @@ class Notebook:
 
     def warning(self, event: str, **fields: object) -> None:
         self.events.append((event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.events.append((event, fields))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from algo_py.clock import FrozenClock
 from algo_py.database import Database
 from algo_py.errors import AuthFailed, Rejected
 from algo_py.orders.execution import Executor
+from algo_py.orders.guard import Guard
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, Side
 from algo_py.orders.risk import Limits
-from tests.orders.making import Notebook, Venue, request, time_out
+from tests.orders.making import BAR, Notebook, Venue, filled, request, time_out
+
+CLOCK = FrozenClock(BAR)
 
 
 class Desk:
@@ -22,11 +26,19 @@ class Desk:
     def __init__(self, database: Database, journal: Journal, venue: Venue, limits: Limits | None = None) -> None:
         self.database, self.journal, self.venue = database, journal, venue
         self.log = Notebook()
-        self.executor = Executor(journal, venue, limits or Limits(), self.log)
+        guard = Guard(journal=journal, clock=CLOCK, limits=limits or Limits())
+        self.executor = Executor(journal, venue, guard, self.log, deployment_id="d1", clock=CLOCK)
 
     def plan(self, *orders: OrderRequest) -> list[OrderRequest]:
         with self.database.write() as connection:
             return self.journal.plan(connection, orders)
+
+    def hold(self, symbol: str = "BTC/USDT") -> None:
+        """Hold half a unit, bought on an earlier bar."""
+        entry = request(symbol=symbol, bar_time=BAR - timedelta(days=1))
+        self.plan(entry)
+        self.journal.mark(entry.client_order_id, OrderStatus.SUBMITTING)
+        self.journal.record(filled(entry, trade_id=f"held-{symbol}"))
 
     def statuses(self) -> list[OrderStatus]:
         return [order.status for order in self.journal.orders()]
@@ -109,9 +121,10 @@ def test_a_venue_that_cannot_be_asked_keeps_the_outcome_open(desk: Desk, monkeyp
 
 
 def test_a_late_entry_is_dropped_and_a_late_exit_is_sent(desk: Desk) -> None:
+    desk.hold()
     desk.plan(request(side=Side.SELL, leg=Leg.EXIT), request())
     desk.executor.recover(always_stale)
-    assert desk.statuses() == [OrderStatus.ACCEPTED, OrderStatus.EXPIRED]
+    assert desk.statuses() == [OrderStatus.FILLED, OrderStatus.ACCEPTED, OrderStatus.EXPIRED]
     assert [order.leg for order in desk.venue.taken] == [Leg.EXIT]
 
 
@@ -148,6 +161,7 @@ def test_an_entry_above_the_limit_is_denied_with_rule_value_and_bound(database: 
 
 def test_an_exit_is_never_held_back_by_the_limit(database: Database, journal: Journal) -> None:
     desk = Desk(database, journal, Venue(), Limits(max_order_notional=Decimal(1)))
+    desk.hold()
     desk.executor.place(desk.plan(request(side=Side.SELL, leg=Leg.EXIT)))
     assert len(desk.venue.taken) == 1
 

@@ -1,18 +1,19 @@
-"""`algo-py deploy | ps | show | logs | stop | restart | clear`: deployments, typed."""
+"""`algo-py deploy | ps | show | logs | stop | restart | clear | halt | resume`: deployments, typed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from datetime import time, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from algo_py.cli.options import parameters_of
 from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table, workspace_of
 from algo_py.errors import InvalidInput
+from algo_py.settings import first_problem
 
 if TYPE_CHECKING:
     from algo_py.deployment import Deployment, DeploymentManager
@@ -24,12 +25,14 @@ _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 30.0
 _FOLLOW_S = 0.3
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 Chosen = Annotated[str, typer.Argument(metavar="ID", help="A deployment's id or name.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    for command in (deploy, ps, show, logs, stop, restart, clear):
+    for command in (deploy, ps, show, logs, stop, restart, clear, halt, resume):
         app.command(command.__name__)(command)
 
 
@@ -51,14 +54,31 @@ def deploy(
     size: Annotated[float | None, typer.Option(help="Size, instead of the backtest's.")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter, instead of the backtest's.")] = None,
     max_order_notional: Annotated[str | None, typer.Option(help="Deny entries above this value, quote currency.")] = None,
+    max_position_notional: Annotated[str | None, typer.Option(help="Deny entries that make a position larger.")] = None,
+    max_gross_exposure: Annotated[str | None, typer.Option(help="Deny entries that make all positions larger together.")] = None,
+    max_open_positions: Annotated[str | None, typer.Option(help="Deny entries beyond so many symbols.")] = None,
+    max_orders_per_day: Annotated[str | None, typer.Option(help="Deny entries beyond so many a day (UTC).")] = None,
+    price_collar: Annotated[
+        str | None, typer.Option(help="Deny entries when the venue's price is farther from the last close, fraction.")
+    ] = None,
+    max_daily_loss: Annotated[str | None, typer.Option(help="Halt at this loss since midnight UTC, quote currency.")] = None,
+    max_drawdown: Annotated[str | None, typer.Option(help="Halt at this retreat from the highest equity, fraction.")] = None,
+    order_type: Annotated[str, typer.Option(help="market or limit.")] = "market",
+    limit_offset_bps: Annotated[
+        float, typer.Option(help="Where the limit is: above 0 worse than the last close, below 0 better.")
+    ] = 0.0,
+    limit_timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long a limit order may rest.")] = "60s",
+    limit_then: Annotated[str, typer.Option(help="What becomes of its rest then: cancel or market.")] = "cancel",
     name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Deploy a saved backtest: from here on it trades by itself."""
-    from algo_py.clock import parse_time
+    from algo_py.clock import parse_duration, parse_time
     from algo_py.deployment import DeploymentRequest
+    from algo_py.deployment.config import OrderChoice
     from algo_py.deployment.report import deployment_json
     from algo_py.deployment.status import Status
+    from algo_py.orders.risk import Limits
 
     request = DeploymentRequest(
         backtest=backtest,
@@ -71,7 +91,24 @@ def deploy(
         initial_cash=cash,
         size=size,
         params=parameters_of(param or []),
-        max_order_notional=_amount("max-order-notional", max_order_notional),
+        limits=_checked(
+            Limits,
+            max_order_notional=max_order_notional,
+            max_position_notional=max_position_notional,
+            max_gross_exposure=max_gross_exposure,
+            max_open_positions=max_open_positions,
+            max_orders_per_day=max_orders_per_day,
+            price_collar_fraction=price_collar,
+            max_daily_loss=max_daily_loss,
+            max_drawdown_fraction=max_drawdown,
+        ),
+        order=_checked(
+            OrderChoice,
+            type=order_type,
+            offset_bps=limit_offset_bps,
+            timeout_s=parse_duration(limit_timeout).total_seconds(),
+            then=limit_then,
+        ),
     )
     manager = _manager(context)
     deployment = manager.deploy(request)
@@ -185,6 +222,35 @@ def restart(context: typer.Context, deployment: Chosen, as_json: JsonFlag = Fals
         typer.echo(f"{found.name} ({found.id}) is {_status(found)}, process {found.pid or DASH}.")
 
 
+def halt(
+    context: typer.Context,
+    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every deployment, also those that are made later.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is shown wherever the status is.")] = "halted by hand",
+) -> None:
+    """Stop a deployment, or all, from sending any order. Its process goes on, and its positions stay as they are."""
+    _manager(context).halt(_scope(deployment, everything), reason=reason)
+    typer.echo("No deployment sends orders any more." if everything else f"{deployment} sends no orders any more.")
+
+
+def resume(
+    context: typer.Context,
+    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Lift the halt of all.")] = False,
+) -> None:
+    """Let a halted deployment send orders again. A halt of all is lifted with --all only."""
+    if _manager(context).resume(_scope(deployment, everything)):
+        typer.echo("Orders are sent again.")
+    else:
+        typer.echo("It was not halted.")
+
+
+def _scope(deployment: str | None, everything: bool) -> str | None:  # noqa: FBT001 - as typed
+    if (deployment is None) is not everything:
+        raise InvalidInput("name one deployment, or say --all")
+    return deployment
+
+
 def clear(
     context: typer.Context,
     deployment: Annotated[
@@ -265,11 +331,12 @@ def _clock(*, replay: bool, speed: str | None) -> ClockChoice:
         raise InvalidInput(f"{speed!r} is not a speed", remedy="Write it as 60bars/s (up to 100000), or max.") from None
 
 
-def _amount(option: str, text: str | None) -> Decimal | None:
+def _checked(model: type[_Model], **values: object) -> _Model:
+    """Build limits and choices from what was typed; what cannot be used is refused by its name."""
     try:
-        return None if text is None else Decimal(text)
-    except InvalidOperation:
-        raise InvalidInput(f"--{option} must be a number (was {text!r})") from None
+        return model.model_validate({name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidInput(first_problem(error)) from None
 
 
 def _status(deployment: Deployment) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -35,6 +34,20 @@ class Replay(BaseModel):
 ClockChoice = Annotated[LiveClock | Replay, Field(discriminator="kind")]
 
 
+class OrderChoice(BaseModel):
+    """How orders are sent: to the market, or with a limit that is so many basis points better or worse than the last close.
+
+    offset_bps above 0 pays more than the close when buying and takes less when selling, below 0 the other way round.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["market", "limit"] = "market"
+    offset_bps: float = Field(0.0, ge=-1_000, le=1_000, description="Where the limit is, basis points from the last close")
+    timeout_s: float = Field(60.0, gt=0, le=86_400, description="How long a limit order may rest")
+    then: Literal["cancel", "market"] = Field("cancel", description="What becomes of the rest of it then")
+
+
 class DeploymentConfig(BaseModel):
     """One deployment. `backtest` is the effective configuration, with the overrides made at deploying already in it.
 
@@ -43,7 +56,7 @@ class DeploymentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     id: str
     name: str = Field(min_length=1, max_length=100)
     backtest_id: str
@@ -55,7 +68,17 @@ class DeploymentConfig(BaseModel):
     end: AwareDatetime | None = None
     oms: str
     clock: ClockChoice
-    max_order_notional: Decimal | None = Field(None, gt=0)
+    limits: Limits = Limits()
+    order: OrderChoice = OrderChoice()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_1(cls, values: Any) -> Any:
+        """Read what an earlier Algo.Py wrote: it had one limit, beside the others' place."""
+        if not isinstance(values, dict) or values.get("schema_version", 2) != 1:
+            return values
+        now = {key: value for key, value in values.items() if key != "max_order_notional"}
+        return now | {"schema_version": 2, "limits": {"max_order_notional": values.get("max_order_notional")}}
 
     @model_validator(mode="after")
     def _window_is_one(self) -> Self:
@@ -75,10 +98,6 @@ class DeploymentConfig(BaseModel):
     @property
     def timeframe(self) -> Timeframe:
         return Timeframe.parse(self.backtest.timeframe)
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(max_order_notional=self.max_order_notional)
 
     def next_fire(self, after: datetime) -> datetime | None:
         """Return when the next run after `after` is due; None when the window has ended by then."""

@@ -6,7 +6,7 @@ that have closed, and only after the orders are out does `see_opens` show the op
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from algo_py.errors import NoData
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.market import latest_closed_open
+from algo_py.oms.triggers import PriceBar
 from algo_py.orders.execution import ExecutionLog
 from algo_py.strategy import Bars
 
@@ -38,6 +39,9 @@ class Feed(Protocol):
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         """Return when and at what raw price an order decided on `bar_time` fills; None as long as that is not known."""
 
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        """Yield the closed bars that began when an order of `submitted_at` was resting already, ascending."""
+
 
 class ReplayFeed:
     """Past bars, shown as the replay clock reaches them."""
@@ -49,6 +53,7 @@ class ReplayFeed:
         self._own = {symbol: self._bars[symbol]["open"] for symbol in self._bars.symbols}
         self._close_of = dict(zip(self._bars.index, self._closes, strict=True))
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
+        self._rows_closed = 0
 
     def see_closes(self, now: datetime) -> Bars | None:
         # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
@@ -56,6 +61,7 @@ class ReplayFeed:
         rows = len(self._closes) if is_over else int(self._closes.searchsorted(pd.Timestamp(now), side="right"))
         if not rows:
             return None
+        self._rows_closed = rows
         self.see_opens(self._bars.index[rows - 1].to_pydatetime())  # of a bar that has closed the open is known too
         return self._bars.head(rows)
 
@@ -69,6 +75,9 @@ class ReplayFeed:
         if row == len(opens) or opens.index[row] > self._opens_seen:
             return None
         return opens.index[row].to_pydatetime(), float(opens.iloc[row])
+
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        return _price_bars(self._bars, symbol, submitted_at, self._rows_closed)
 
 
 class LiveFeed:
@@ -129,10 +138,23 @@ class LiveFeed:
         known = closes[~np.isnan(closes)]
         return (submitted_at, float(known[-1])) if len(known) else None
 
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        return () if self._bars is None else _price_bars(self._bars, symbol, submitted_at, len(self._bars.index))
+
 
 def open_feed(store: FinStore, config: DeploymentConfig, *, fill: Callable[[], FillReport] | None, log: ExecutionLog) -> Feed:
     """Return the feed that belongs to the deployment's clock; a replay fetches nothing."""
     return ReplayFeed(store, config) if isinstance(config.clock, Replay) else LiveFeed(store, config, fill=fill, log=log)
+
+
+def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> Iterator[PriceBar]:
+    """Yield the symbol's own bars among the first `rows` that opened at `submitted_at` or later, give or take a run's length."""
+    column = bars.symbols.index(symbol)
+    first = int(bars.index.searchsorted(pd.Timestamp(submitted_at - _OPEN_TOLERANCE), side="left"))
+    opens, highs, lows = (bars.array(name)[first:rows, column] for name in ("open", "high", "low"))
+    for row in np.flatnonzero(~np.isnan(opens)):
+        time = bars.index[first + int(row)].to_pydatetime()
+        yield PriceBar(time, float(opens[row]), float(highs[row]), float(lows[row]))
 
 
 def _read(store: FinStore, config: DeploymentConfig, *, end: datetime | None) -> Bars:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from pydantic import ValidationError
 
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
 from algo_py.clock import Clock, SystemClock, monotonic_s
-from algo_py.database import open_database
-from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
+from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
 from algo_py.deployment.logs import read_log, tail_log
 from algo_py.deployment.processes import is_locked
 from algo_py.deployment.schedule import Schedule
@@ -30,10 +28,13 @@ from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint
 from algo_py.deployment.supervisor import lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
 from algo_py.oms import oms_names
+from algo_py.orders.halts import ALL, Halt, all_halts, halt, halt_of, resume
 from algo_py.orders.journal import JournaledOrder, fills_of, orders_of
 from algo_py.orders.ledger import Ledger, fold
 from algo_py.orders.model import Fill, from_float
+from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace, first_problem
+from algo_py.workspace_database import open_workspace_database
 
 _POLL_S = 0.05
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
@@ -53,7 +54,8 @@ class DeploymentRequest:
     initial_cash: float | None = None
     size: float | None = None
     params: Mapping[str, Any] | None = None
-    max_order_notional: Decimal | None = None
+    limits: Limits = field(default_factory=Limits)
+    order: OrderChoice = field(default_factory=OrderChoice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ class DeploymentManager:
     def __init__(self, workspace: Workspace, *, clock: Clock | None = None) -> None:
         self._workspace = workspace
         self._clock = clock or SystemClock()
-        self._database = open_database(workspace.database_url)
+        self._database = open_workspace_database(workspace)
         self._store = DeploymentStore(self._database)
 
     def configure(self, request: DeploymentRequest) -> tuple[DeploymentConfig, Snapshot]:
@@ -114,7 +116,8 @@ class DeploymentManager:
                 end=end,
                 oms=request.oms,
                 clock=request.clock,
-                max_order_notional=request.max_order_notional,
+                limits=request.limits,
+                order=request.order,
             )
         except ValidationError as error:
             raise InvalidInput(first_problem(error)) from None
@@ -145,11 +148,13 @@ class DeploymentManager:
 
     def list(self) -> Sequence[Deployment]:
         """Return all deployments that are not cleared, oldest first."""
-        return [self._judged(row) for row in self._store.all()]
+        halts = all_halts(self._database)
+        return [self._judged(row, halts.get(ALL) or halts.get(row.id)) for row in self._store.all()]
 
     def show(self, id_or_name: str) -> Deployment:
         """Return one deployment."""
-        return self._judged(self._store.get(id_or_name))
+        row = self._store.get(id_or_name)
+        return self._judged(row, halt_of(self._database, row.id))
 
     def orders(self, id_or_name: str) -> Sequence[JournaledOrder]:
         """Return a deployment's orders in the order in which they were decided."""
@@ -198,6 +203,15 @@ class DeploymentManager:
         self.ensure_supervisor()
         return self.show(deployment.id)
 
+    def halt(self, id_or_name: str | None, *, reason: str) -> None:
+        """Keep a deployment (None: every one) from sending any order, from its next one on. Its process goes on."""
+        scope = ALL if id_or_name is None else self._store.get(id_or_name).id
+        halt(self._database, scope, reason=reason, by="a person", at=self._clock.now())
+
+    def resume(self, id_or_name: str | None) -> bool:
+        """Let it send orders again; False when it was not halted. A halt of all is lifted with None only."""
+        return resume(self._database, ALL if id_or_name is None else self._store.get(id_or_name).id)
+
     def clear(self, id_or_name: str | None = None) -> Sequence[str]:
         """Take ended deployments off the list (all of them, or one) and return their ids; orders and fills are kept."""
         if id_or_name is None:
@@ -229,7 +243,7 @@ class DeploymentManager:
         detach = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', str(log), *command]
         subprocess.run(detach, env=os.environ | _ONE_THREAD, start_new_session=True, cwd="/", check=True)
 
-    def _judged(self, row: DeploymentRow) -> Deployment:
+    def _judged(self, row: DeploymentRow, halted: Halt | None) -> Deployment:
         alive = is_locked(self._workspace.deployments / row.id / "lock")
         status, reason = judge(
             Observation(
@@ -241,6 +255,7 @@ class DeploymentManager:
                 heartbeat_at=row.heartbeat_at,
                 now=self._clock.now(),
                 stalled_after=timedelta(seconds=self._workspace.settings().supervisor.stalled_after_s),
+                halt=None if halted is None else halted.reason,
             )
         )
         return Deployment(row=row, status=status, reason=reason, pid=row.pid if alive else None)
@@ -264,12 +279,12 @@ def _with_overrides(snapshot: Snapshot, request: DeploymentRequest) -> BacktestC
 def _check_carried_out(snapshot: Snapshot) -> None:
     """Refuse a backtest that did what the worker does not do yet: its deployment would trade something else."""
     config = snapshot.config
-    carried_out = {"stop_loss": None, "take_profit": None, "trailing_stop": None, "direction": "long", "execution": "next_open"}
+    carried_out = {"direction": "long", "execution": "next_open"}
     beyond = [f"{name} {getattr(config, name)}" for name, value in carried_out.items() if getattr(config, name) != value]
     if beyond:
         raise Refused(
             f"backtest {snapshot.name!r} has {', '.join(beyond)}, which a deployment does not carry out yet",
-            remedy="Deploy a backtest that was run long only, with fills at the next open and without stops.",
+            remedy="Deploy a backtest that was run long only, with fills at the next open.",
         )
 
 

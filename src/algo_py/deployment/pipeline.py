@@ -6,9 +6,9 @@ is folded from recorded fills alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,17 +16,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from algo_py.clock import format_time, monotonic_s
+from algo_py.clock import Clock, format_time, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.feed import Feed
+from algo_py.deployment.reconcile import Shortfall, shortfalls
 from algo_py.deployment.store import DeploymentStore, EquityPoint
 from algo_py.engine import Account, Decision
-from algo_py.errors import NoData
-from algo_py.orders.execution import ExecutionLog, Executor
+from algo_py.errors import NoData, RateLimited, VenueDown
+from algo_py.oms import OMS
+from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
+from algo_py.orders.guard import Guard
+from algo_py.orders.halts import halt, halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import apply_fill
-from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
+from algo_py.orders.model import Fill, Leg, OrderRequest, OrderType, Side, client_order_id, from_float
+from algo_py.orders.risk import below_minimum, in_lots, in_ticks, loss_breach
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
 
 # entries, exits, short_entries, short_exits: one boolean per symbol
@@ -52,13 +57,29 @@ class Pipeline:
         feed: Feed,
         strategy: Strategy,
         journal: Journal,
-        executor: Executor,
+        oms: OMS,
+        account: str,
         log: ExecutionLog,
+        clock: Clock,
         last_bar_time: datetime | None,
         began_at: datetime,
     ) -> None:
         self._config = config
         self._database = database
+        self._clock = clock
+        self._oms = oms
+        self._account_name = account
+        self._rules = dict(oms.instruments(config.backtest.symbols))
+        self._guard = Guard(
+            journal=journal,
+            clock=clock,
+            limits=config.limits,
+            halted=lambda: halt_of(database, config.id),
+            rules=self._rules,
+            live_price=oms.last_price,
+        )
+        policy = LimitPolicy(timeout=timedelta(seconds=config.order.timeout_s), then=config.order.then)
+        executor = Executor(journal, oms, self._guard, log, deployment_id=config.id, clock=clock, limit_policy=policy)
         self._store = DeploymentStore(database)
         self._feed = feed
         self._strategy = strategy
@@ -70,6 +91,10 @@ class Pipeline:
         self._symbols = config.backtest.symbols
         self._account = Account(self._symbols, config.backtest.portfolio_config())
         self._is_in_doubt = False
+        self._suspected: set[str] = set()
+        money = config.backtest
+        self._has_stops = any(level is not None for level in (money.stop_loss, money.take_profit, money.trailing_stop))
+        self._rests_stops = OrderType.STOP in oms.capabilities.order_types and oms.capabilities.holds_targets
 
     @property
     def cash(self) -> Decimal:
@@ -86,6 +111,20 @@ class Pipeline:
         self._feed.see_opens(now)
         self._executor.follow()
         self._rebuild(bars)
+        self._reconcile()
+        if bars is not None:
+            self._protect()
+
+    @property
+    def has_unsettled(self) -> bool:
+        """Whether an order is under way at a venue that fills on its own time, a resting stop aside."""
+        return any(order.request.type is not OrderType.STOP for order in self._journal.orders(only_open=True))
+
+    def follow(self) -> None:
+        """Look after orders that are under way, between two runs."""
+        if not self._is_in_doubt:
+            self._take(self._executor.follow())
+            self._protect()
 
     def run(self, now: datetime) -> RunResult:
         """Do everything that is due at `now`. Orders are followed even when the data do not allow new ones."""
@@ -93,6 +132,7 @@ class Pipeline:
             bars, problem = self._see_closes(now)
             told["bars"] = 0 if bars is None else len(bars.index)
         self._catch_up(now, bars)
+        self._reconcile()
         if bars is None:
             outcome = "skipped" if problem else "idle"
             return RunResult(outcome=outcome, detail={"reason": problem or "no bar has closed yet"})
@@ -100,13 +140,16 @@ class Pipeline:
         if first_new == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": "no new bar"})
         self._is_in_doubt = True
+        hits: dict[str, str] = {}
         for row in range(first_new, len(bars.index)):
+            hits |= self._hits(bars, row)
             self._mark(bars, row)
+        self._check_losses(now)
         with self._stage("run.signals") as told:
             signals = evaluate(self._strategy, bars)
             told["new_bars"] = len(bars.index) - first_new
         with self._stage("run.orders") as told:
-            planned = self._decide(bars, signals, first_new)
+            planned = self._decide(bars, signals, first_new, hits)
             told["intents"] = len(planned)
             fills = self._executor.place(planned)
             self._feed.see_opens(now)
@@ -114,6 +157,7 @@ class Pipeline:
             self._take(fills)
             told["fills"] = len(fills)
         self._is_in_doubt = False
+        self._protect()
         detail = {"bar_time": format_time(self._last_bar_time), "intents": len(planned), "fills": len(fills)}
         return RunResult(outcome="ok", detail=detail)
 
@@ -154,13 +198,18 @@ class Pipeline:
         calendar, timeframe = self._config.market.calendar, self._config.timeframe
         return lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta
 
-    def _decide(self, bars: Bars, signals: Signals, first_new: int) -> list[OrderRequest]:
+    def _decide(self, bars: Bars, signals: Signals, first_new: int, hits: Mapping[str, str]) -> list[OrderRequest]:
         """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
         row = len(bars.index) - 1
         closes = bars.array("close")[row]
         bar_time = bars.index[row].to_pydatetime()
-        decisions = self._account.decide(closes, *self._effective(bars, signals, first_new), moment=bar_time)
-        requests = [self._request(decision, bar_time, closes) for decision in decisions]
+        entries, exits, short_entries, short_exits = self._effective(bars, signals, first_new)
+        exits |= np.array([symbol in hits for symbol in self._symbols])
+        decisions = self._account.decide(closes, entries, exits, short_entries, short_exits, moment=bar_time)
+        requests = [self._request(decision, bar_time, closes, hits) for decision in decisions]
+        self._guard.closes = {
+            symbol: from_float(close) for symbol, close in zip(self._symbols, closes, strict=True) if not np.isnan(close)
+        }
         with self._database.write(durable=bool(requests)) as connection:
             planned = self._journal.plan(connection, requests)
             self._store.mark_bar(connection, self._config.id, bar_time, self._point(bars))
@@ -172,7 +221,9 @@ class Pipeline:
 
         A symbol whose order is still open gives no opinion: its outcome comes first.
         """
-        waiting = {order.request.symbol for order in self._journal.orders(only_open=True)}
+        waiting = {
+            order.request.symbol for order in self._journal.orders(only_open=True) if order.request.type is not OrderType.STOP
+        }
         free = np.array([symbol not in waiting for symbol in bars.symbols])
         if waiting:
             self._log.info("run.order_still_open", symbols=sorted(waiting))
@@ -187,18 +238,156 @@ class Pipeline:
 
         return newest("entries"), any_new("exits"), newest("short_entries"), any_new("short_exits")
 
-    def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray) -> OrderRequest:
-        side, leg = Side(decision.side), Leg(decision.leg)
-        return OrderRequest(
-            client_order_id=client_order_id(self._config.id, bar_time, decision.symbol, side, leg),
-            symbol=decision.symbol,
+    def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray, hits: Mapping[str, str]) -> OrderRequest:
+        side, leg, symbol = Side(decision.side), Leg(decision.leg), decision.symbol
+        rules, close = self._rules.get(symbol), from_float(closes[self._symbols.index(symbol)])
+        quantity = from_float(decision.quantity)
+        order = OrderRequest(
+            client_order_id=client_order_id(self._config.id, bar_time, symbol, side, leg),
+            symbol=symbol,
             side=side,
             leg=leg,
-            quantity=from_float(decision.quantity),
+            quantity=quantity if rules is None else in_lots(quantity, rules),
             bar_time=bar_time,
-            reference_price=from_float(closes[self._symbols.index(decision.symbol)]),
-            reason=decision.reason,
+            reference_price=close,
+            reason=hits.get(symbol, decision.reason) if leg is Leg.EXIT else decision.reason,
         )
+        if self._config.order.type == "market" or (leg is Leg.EXIT and symbol in hits):
+            return order
+        offset = from_float(self._config.order.offset_bps) / 10_000 * (1 if side is Side.BUY else -1)
+        return replace(order, type=OrderType.LIMIT, limit_price=in_ticks(close * (1 + offset), rules))
+
+    def _hits(self, bars: Bars, row: int) -> dict[str, str]:
+        """Return the reason of each stop that a closed bar hits, where the venue holds no stops: they then act at this run."""
+        if self._rests_stops or not self._has_stops:
+            return {}
+        found: dict[str, str] = {}
+        for column, symbol in enumerate(self._symbols):
+            prices = [float(bars.array(name)[row, column]) for name in ("open", "high", "low")]
+            hit = None if np.isnan(prices[0]) else self._account.stop_hit(symbol, *prices)
+            if hit is not None:
+                found[symbol] = hit.reason
+        return found
+
+    def _protect(self) -> None:
+        """Let a stop rest at the venue for each position, at the levels of the coming bar; replace one whose levels moved."""
+        if not (self._has_stops and self._rests_stops) or self._last_bar_time is None or self._guard.halted() is not None:
+            return
+        orders = self._journal.orders(only_open=True)
+        busy = {order.request.symbol for order in orders if order.request.type is not OrderType.STOP}
+        for symbol in self._symbols:
+            if symbol in busy:
+                continue
+            resting = [order for order in orders if order.request.symbol == symbol]
+            wanted = self._stop_request(symbol, self._last_bar_time)
+            if wanted is not None and any(_same_stop(order.request, wanted) for order in resting):
+                continue
+            if resting:
+                crossed = self._executor.cancel_resting(symbol, "its levels have moved")
+                self._take(crossed)
+                is_left = any(order.request.symbol == symbol for order in self._journal.orders(only_open=True))
+                if crossed or is_left:
+                    continue  # it fired meanwhile, or the venue has not said what became of it: the next look decides
+            if wanted is not None and self._journal.plan_now(wanted):
+                self._take(self._executor.place([wanted]))
+
+    def _stop_request(self, symbol: str, bar_time: datetime) -> OrderRequest | None:
+        held = self._account.position(symbol)
+        levels = self._account.stop_levels(symbol)
+        if not held or (levels.stop is None and levels.take_profit is None):
+            return None
+        side, rules = Side.SELL if held > 0 else Side.BUY, self._rules.get(symbol)
+        quantity = from_float(abs(held))
+        stop = None if levels.stop is None else in_ticks(from_float(levels.stop), rules)
+        target = None if levels.take_profit is None else in_ticks(from_float(levels.take_profit), rules)
+        kind = f"stop {stop} {target} {quantity}"
+        return OrderRequest(
+            client_order_id=client_order_id(self._config.id, bar_time, symbol, side, Leg.EXIT, kind=kind),
+            symbol=symbol,
+            side=side,
+            leg=Leg.EXIT,
+            quantity=quantity if rules is None else in_lots(quantity, rules),
+            bar_time=bar_time,
+            reference_price=stop or target or Decimal(0),
+            type=OrderType.STOP,
+            stop_price=stop,
+            target_price=target,
+            reason=levels.stop_reason or "take_profit",
+        )
+
+    def _check_losses(self, now: datetime) -> None:
+        """Halt the deployment when its losses reach a limit."""
+        limits = self._config.limits
+        if limits.max_daily_loss is None and limits.max_drawdown_fraction is None:
+            return
+        points = self._store.equity(self._config.id)
+        start = from_float(self._config.backtest.initial_cash)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        before_today = [point.equity for point in points if point.time <= midnight]
+        breach = loss_breach(
+            limits,
+            equity=self.equity,
+            equity_at_day_start=before_today[-1] if before_today else start,
+            highest_equity=max([start, *(point.equity for point in points)]),
+        )
+        if breach is not None and self._guard.halted() is None:
+            halt(self._database, self._config.id, reason=str(breach), by=breach.rule, at=self._clock.now())
+            self._log.error("deployment.halted", reason=str(breach), by=breach.rule)
+
+    def _reconcile(self) -> None:
+        """Compare the account's ledgers with the venue; what is missing there halts those that believe to hold it."""
+        lots = {symbol: rules.lot_size for symbol, rules in self._rules.items()}
+        try:
+            found = self._shortfalls(lots)
+            if found:
+                self._take(self._executor.follow())
+                found = self._shortfalls(lots)
+        except (RateLimited, VenueDown) as error:
+            self._log.warning("reconcile.failed", reason=str(error))
+            return
+        for one in found:
+            if one.may_be_a_stop and one.symbol not in self._suspected:
+                self._log.warning(
+                    "reconcile.shortfall", reason=str(one), note="a stop may just have fired; looked at again next run"
+                )
+                continue
+            for deployment_id in one.deployments:
+                halt(self._database, deployment_id, reason=str(one), by="reconciliation", at=self._clock.now())
+            self._log.error("deployment.halted", reason=str(one), by="reconciliation", deployments=list(one.deployments))
+        self._suspected = {one.symbol for one in found}
+
+    def _shortfalls(self, lots: Mapping[str, Decimal]) -> Sequence[Shortfall]:
+        return shortfalls(self._database, self._oms, account=self._account_name, lots=lots)
+
+    def _sweep_dust(self) -> None:
+        """Book what is left of positions and too little to be sold, so that they end, and are not tried again and again."""
+        if not self._rules:
+            return
+        busy = {order.request.symbol for order in self._journal.orders(only_open=True)}
+        for symbol, position in self._journal.positions().items():
+            rules, price = self._rules.get(symbol), self._guard.closes.get(symbol, position.average_price)
+            if rules is None or symbol in busy or position.quantity <= 0:
+                continue
+            minimum = below_minimum(in_lots(position.quantity, rules), price, rules)
+            if minimum is None:
+                continue
+            bar_time = self._last_bar_time or self._began_at
+            kind = f"dust {position.quantity}"
+            fills = self._journal.write_off(
+                OrderRequest(
+                    client_order_id=client_order_id(self._config.id, bar_time, symbol, Side.SELL, Leg.EXIT, kind=kind),
+                    symbol=symbol,
+                    side=Side.SELL,
+                    leg=Leg.EXIT,
+                    quantity=position.quantity,
+                    bar_time=bar_time,
+                    reference_price=price,
+                    reason=f"dust: {minimum}",
+                )
+            )
+            for fill in fills:
+                self._log.info("position.dust", symbol=symbol, quantity=str(fill.quantity), reason=str(minimum))
+                apply_fill(self._account, fill)
 
     def _first_new_row(self, bars: Bars) -> int:
         """Return the first row that has not been handled; what closed before the deployment began is history and stays so."""
@@ -209,6 +398,8 @@ class Pipeline:
     def _take(self, fills: list[Fill]) -> None:
         for fill in self._in_engine_order(fills):
             apply_fill(self._account, fill)
+        if fills:
+            self._sweep_dust()
 
     def _point(self, bars: Bars) -> EquityPoint:
         return EquityPoint(time=bars.close_times()[-1].to_pydatetime(), cash=self.cash, equity=self.equity)
@@ -234,9 +425,9 @@ class Pipeline:
         """Sort fills as the engine executes them, so that folding them gives its state to the last bit."""
         if len(fills) < 2:
             return fills
-        legs = {order.request.client_order_id: order.request.leg for order in self._journal.orders()}
+        turns = {order.request.client_order_id: _turn(order.request) for order in self._journal.orders()}
         rank = {symbol: position for position, symbol in enumerate(self._symbols)}
-        return sorted(fills, key=lambda f: (f.time, legs[f.client_order_id] is not Leg.EXIT, rank[f.symbol]))
+        return sorted(fills, key=lambda f: (f.time, turns[f.client_order_id], rank[f.symbol]))
 
     @contextmanager
     def _stage(self, event: str) -> Iterator[dict[str, Any]]:
@@ -244,3 +435,14 @@ class Pipeline:
         began = monotonic_s()
         yield told
         self._log.info(event, duration_ms=round((monotonic_s() - began) * 1000, 1), **told)
+
+
+def _turn(request: OrderRequest) -> int:
+    """Return an order's turn within its bar: exits at the open, entries at the open, then stops inside it."""
+    if request.type is OrderType.STOP:
+        return 2
+    return 0 if request.leg is Leg.EXIT else 1
+
+
+def _same_stop(one: OrderRequest, other: OrderRequest) -> bool:
+    return (one.stop_price, one.target_price, one.quantity) == (other.stop_price, other.target_price, other.quantity)

@@ -36,6 +36,7 @@ class Status(StrEnum):
     STARTING = "starting"
     WAITING = "waiting"
     RUNNING = "running"
+    HALTED = "halted"
     STALLED = "stalled"
     RESTARTING = "restarting"
     STOPPING = "stopping"
@@ -61,6 +62,7 @@ class Observation:
     heartbeat_at: datetime | None
     now: datetime
     stalled_after: timedelta
+    halt: str | None = None  # why it must not send orders
 
 
 def judge(seen: Observation) -> tuple[Status, str]:
@@ -90,4 +92,6 @@ def _judge_process(seen: Observation) -> tuple[Status, str]:
         return Status.STARTING, seen.reason
     if seen.state.has_ended:
         return Status.STOPPING, seen.reason
+    if seen.halt is not None:
+        return Status.HALTED, seen.halt
     return Status(seen.state), seen.reason

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from algo_py.clock import SystemClock, monotonic_s
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.deployment.launcher import ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
 from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
@@ -22,6 +22,7 @@ from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import Conflict
 from algo_py.settings import SupervisorSettings, Workspace
+from algo_py.workspace_database import open_workspace_database
 
 LOCK_FILE = "supervisor.lock"
 _POLL_S = 0.1
@@ -173,7 +174,7 @@ def main(arguments: list[str]) -> int:
         lock = ProcessLock(lock_path(workspace)).__enter__()
     except Conflict:
         return 0
-    database = open_database(workspace.database_url)
+    database = open_workspace_database(workspace)
     _load_libraries()
 
     def release() -> None:

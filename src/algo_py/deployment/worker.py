@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.deployment.feed import Feed, open_feed
 from algo_py.deployment.logs import LineLog, open_log
@@ -32,10 +32,10 @@ from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.gaps import GapFiller
 from algo_py.finstore.sources.registry import NO_SOURCE, open_source
 from algo_py.oms import OMS, open_oms
-from algo_py.orders.execution import Executor
 from algo_py.orders.journal import Journal
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.strategy import Strategy
+from algo_py.workspace_database import open_workspace_database
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -69,7 +69,7 @@ class _Life:
         self._workspace = workspace
         self._settings: SupervisorSettings = workspace.settings().supervisor
         self._wall = SystemClock()
-        self._database: Database = open_database(workspace.database_url)
+        self._database: Database = open_workspace_database(workspace)
         self._store = DeploymentStore(self._database)
         self._row: DeploymentRow = self._store.get(deployment_id)
         self._config: DeploymentConfig = self._row.config
@@ -157,15 +157,19 @@ class _Life:
         )
         account = oms.connect()
         self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
-        journal = Journal(self._database, self._clock, deployment_id=config.id, venue=oms.name)
+        for warning in account.warnings:
+            self._log.warning("oms.warning", reason=warning)
+        journal = Journal(self._database, self._clock, deployment_id=config.id, venue=oms.name, account=account.account)
         pipeline = Pipeline(
             config=config,
             database=self._database,
             feed=feed,
             strategy=strategy,
             journal=journal,
-            executor=Executor(journal, oms, config.limits, self._log),
+            oms=oms,
+            account=account.account,
             log=self._log,
+            clock=self._clock,
             last_bar_time=self._row.last_bar_time,
             began_at=config.start or self._row.created_at,
         )

@@ -2,12 +2,12 @@
 
 It keeps its own books in the database, so that after a crash it can be asked like any other venue. On the replay clock an
 order fills at the open of the first bar that begins after its decision (the engine's rule 1); on the live clock at the last
-known price.
+known price. A STOP order rests, and fires inside a bar by the engine's rule 2, once that bar has closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -22,8 +22,12 @@ from algo_py.errors import Rejected
 from algo_py.market import Instrument, Market
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
 from algo_py.oms.tables import paper_fills, paper_orders
+from algo_py.oms.triggers import PriceBar, trigger
 from algo_py.orders.ledger import apply_fill, fold
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, from_float
+
+# The turns of a bar: what is due at its open, exits first, then what fires inside it.
+_EXIT, _ENTRY, _INSIDE = range(3)
 
 
 class PriceFeed(Protocol):
@@ -32,13 +36,20 @@ class PriceFeed(Protocol):
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         """Return when and at what raw price an order decided on the bar `bar_time` fills; None as long as that is not known."""
 
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        """Yield the closed bars that began when an order of `submitted_at` was resting already, ascending."""
+
 
 class PaperOMS:
     """One paper account. Its cash starts at `config.initial_cash`; `symbols` is the universe's order."""
 
     name = "paper"
     capabilities = Capabilities(
-        order_types=frozenset({OrderType.MARKET}), can_short=False, can_look_up_by_client_id=True, accepts_replay_clock=True
+        order_types=frozenset({OrderType.MARKET, OrderType.STOP}),
+        can_short=False,
+        can_look_up_by_client_id=True,
+        accepts_replay_clock=True,
+        holds_targets=True,
     )
 
     def __init__(
@@ -69,8 +80,8 @@ class PaperOMS:
         return AccountSummary(account=self._account, cash=fold(from_float(self._config.initial_cash), fills).cash)
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        """Return the market's default rules; the paper venue has none of its own."""
-        return {symbol: self._market.instrument(symbol) for symbol in symbols}
+        """Return none: the paper venue has no rules but those of the backtest, which the engine keeps."""
+        return {}
 
     def submit(self, order: OrderRequest) -> OrderReport:
         """Accept an order durably; it fills once the feed knows its price."""
@@ -89,7 +100,11 @@ class PaperOMS:
                     symbol=order.symbol,
                     side=order.side,
                     leg=order.leg,
+                    type=order.type,
                     quantity=order.quantity,
+                    stop_price=order.stop_price,
+                    target_price=order.target_price,
+                    intent_reason=order.reason,
                     bar_time=order.bar_time,
                     submitted_at=self._clock.now(),
                     status=OrderStatus.ACCEPTED,
@@ -145,17 +160,29 @@ class PaperOMS:
                     paper_orders.c.account == self._account, paper_orders.c.status == OrderStatus.ACCEPTED
                 )
             ).all()
-        due = []
-        for row in rows:
-            priced = self._feed.fill_price(row.symbol, row.bar_time, row.submitted_at)
-            if priced is not None:
-                due.append((priced[0], row.leg != Leg.EXIT, self._rank[row.symbol], row, priced[1]))
-        for time, _, _, row, raw_price in sorted(due, key=lambda entry: entry[:3]):
-            self._fill(row, time, raw_price)
+        due = [entry for row in rows for entry in self._due(row)]
+        for time, _, _, row, raw_price, reason in sorted(due, key=lambda entry: entry[:3]):
+            self._fill(row, time, raw_price, reason)
 
-    def _fill(self, row: Any, time: datetime, raw_price: float) -> None:
+    def _due(self, row: Any) -> Iterator[tuple[datetime, int, int, Any, float, str]]:
+        """Yield when, in which turn of that bar, at what raw price and why an order fills, if it does."""
+        rank = self._rank[row.symbol]
+        if row.type == OrderType.STOP:
+            for bar in self._feed.bars_since(row.symbol, row.submitted_at):
+                fired = trigger(Side(row.side), row.stop_price, row.target_price, bar)
+                if fired is not None:
+                    reason = "take_profit" if fired.is_target else row.intent_reason
+                    yield fired.time, _INSIDE, rank, row, fired.raw_price, reason
+                    return
+            return
+        priced = self._feed.fill_price(row.symbol, row.bar_time, row.submitted_at)
+        if priced is not None:
+            yield priced[0], _EXIT if row.leg == Leg.EXIT else _ENTRY, rank, row, priced[1], "exit"
+
+    def _fill(self, row: Any, time: datetime, raw_price: float, reason: str) -> None:
         books, self._books = self._current_books(), None  # None until committed: an error on the way means reading them again
-        result = books.execute(row.symbol, row.side, row.leg, float(row.quantity), raw_price, moment=time)
+        result = books.execute(row.symbol, row.side, row.leg, float(row.quantity), raw_price, reason=reason, moment=time)
+        told = reason if row.type == OrderType.STOP else ""
         with self._database.write() as connection:
             if result.denied is not None:
                 self._end(connection, row.client_order_id, OrderStatus.REJECTED, result.denied)
@@ -174,10 +201,9 @@ class PaperOMS:
                     )
                 )
                 if quantity < row.quantity:
-                    reason = f"cash covered {quantity} of {row.quantity}"
-                    self._end(connection, row.client_order_id, OrderStatus.CANCELED, reason)
+                    self._end(connection, row.client_order_id, OrderStatus.CANCELED, f"cash covered {quantity} of {row.quantity}")
                 else:
-                    self._end(connection, row.client_order_id, OrderStatus.FILLED, "")
+                    self._end(connection, row.client_order_id, OrderStatus.FILLED, told)
         self._books = books
 
     def _end(

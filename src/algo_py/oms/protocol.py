@@ -58,7 +58,7 @@ class OMS(OrderGateway, Protocol):
         """Open the account; raises AuthFailed or VenueDown."""
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        """Return the order rules of these symbols."""
+        """Return the venue's own order rules of these symbols; a symbol that is left out has none."""
 
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills at or after `moment`, oldest first."""

@@ -6,7 +6,7 @@ on. A fill is stored once per (venue, symbol, trade_id), however often it is rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from algo_py.clock import Clock
 from algo_py.database import Database
 from algo_py.errors import Conflict, NotFound
 from algo_py.orders import tables
+from algo_py.orders.ledger import Position, fold
 from algo_py.orders.model import (
     Fill,
     Leg,
@@ -51,11 +52,12 @@ class JournaledOrder:
 class Journal:
     """The orders and fills of one deployment at one venue."""
 
-    def __init__(self, database: Database, clock: Clock, *, deployment_id: str, venue: str) -> None:
+    def __init__(self, database: Database, clock: Clock, *, deployment_id: str, venue: str, account: str = "") -> None:
         self._database = database
         self._clock = clock
         self._deployment_id = deployment_id
         self._venue = venue
+        self._account = account
 
     def plan(self, connection: Connection, requests: Sequence[OrderRequest]) -> list[OrderRequest]:
         """Write intents as PLANNED inside the caller's transaction; return those that were not there before.
@@ -81,6 +83,7 @@ class Journal:
                     sequence=following,
                     deployment_id=self._deployment_id,
                     venue=self._venue,
+                    account=self._account,
                     venue_order_id="",
                     bar_time=request.bar_time,
                     symbol=request.symbol,
@@ -90,6 +93,9 @@ class Journal:
                     time_in_force=request.time_in_force,
                     quantity=request.quantity,
                     reference_price=request.reference_price,
+                    limit_price=request.limit_price,
+                    stop_price=request.stop_price,
+                    target_price=request.target_price,
                     intent_reason=request.reason,
                     status=OrderStatus.PLANNED,
                     reason="",
@@ -101,14 +107,24 @@ class Journal:
             new.append(request)
         return new
 
-    def mark(self, client_order_id: str, status: OrderStatus, *, reason: str = "") -> None:
-        """Record a status; one that may not follow the present one is refused with Conflict."""
+    def mark(
+        self, client_order_id: str, status: OrderStatus, *, reason: str = "", following: Sequence[OrderRequest] = ()
+    ) -> None:
+        """Record a status; one that may not follow the present one is refused with Conflict.
+
+        `following` are intents that take the order's place: they are journaled in the same transaction, or neither is.
+        """
         with self._database.write() as connection:
             self._transition(connection, client_order_id, status, reason, venue_order_id=None)
+            self.plan(connection, following)
 
-    def record(self, report: OrderReport) -> list[Fill]:
-        """Record what the venue said of an order, status and fills in one transaction; return the fills that are new."""
+    def record(self, report: OrderReport, *, following: Sequence[OrderRequest] = ()) -> list[Fill]:
+        """Record what the venue said of an order, status and fills in one transaction; return the fills that are new.
+
+        `following` is as in `mark`.
+        """
         with self._database.write() as connection:
+            self.plan(connection, following)
             new = [fill for fill in report.fills if self._store_fill(connection, fill)]
             current = self._status(connection, report.client_order_id)
             # A late answer never takes an order back to where it was before.
@@ -125,6 +141,65 @@ class Journal:
     def fills(self) -> list[Fill]:
         """Return all fills in the order in which they were recorded."""
         return fills_of(self._database, self._deployment_id)
+
+    def positions(self) -> Mapping[str, Position]:
+        """Return the open positions, folded from the fills."""
+        return fold(Decimal(0), self.fills()).positions
+
+    def held(self, symbol: str) -> Decimal:
+        """Return the units held of a symbol, below 0 when short."""
+        signed = sa.case((tables.fills.c.side == Side.BUY, 1), else_=-1)
+        query = sa.select(tables.fills.c.quantity, signed).where(
+            tables.fills.c.deployment_id == self._deployment_id, tables.fills.c.symbol == symbol
+        )
+        with self._database.read() as connection:
+            return sum((quantity * sign for quantity, sign in connection.execute(query)), Decimal(0))
+
+    def entries_sent_since(self, moment: datetime) -> int:
+        """Return how many entries were sent at `moment` or later, whatever became of them."""
+        query = (
+            sa.select(sa.func.count(sa.distinct(tables.orders.c.client_order_id)))
+            .join(tables.order_events, tables.order_events.c.client_order_id == tables.orders.c.client_order_id)
+            .where(
+                tables.orders.c.deployment_id == self._deployment_id,
+                tables.orders.c.leg == Leg.ENTRY,
+                tables.order_events.c.status == OrderStatus.SUBMITTING,
+                tables.order_events.c.at >= moment,
+            )
+        )
+        with self._database.read() as connection:
+            return _scalar(connection, query)
+
+    def plan_now(self, request: OrderRequest) -> bool:
+        """Journal one intent in a transaction of its own; False when it was there before."""
+        with self._database.write() as connection:
+            return bool(self.plan(connection, [request]))
+
+    def write_off(self, request: OrderRequest) -> list[Fill]:
+        """Book what is too little to be sold: `request` closes it at its reference price, and its whole value is a fee.
+
+        It is never sent. So the position ends, cash does not change, and the record says where it went. Return the fill if new.
+        """
+        fill = Fill(
+            trade_id=f"{request.client_order_id}-dust",
+            client_order_id=request.client_order_id,
+            symbol=request.symbol,
+            side=request.side,
+            quantity=request.quantity,
+            price=request.reference_price,
+            fee=request.notional if request.side is Side.SELL else -request.notional,
+            time=self._clock.now(),
+        )
+        with self._database.write() as connection:
+            if not self.plan(connection, [request]):
+                return []
+            self._store_fill(connection, fill)
+            values = {"status": OrderStatus.FILLED, "reason": request.reason, "updated_at": self._clock.now()}
+            connection.execute(
+                tables.orders.update().where(tables.orders.c.client_order_id == request.client_order_id).values(**values)
+            )
+            self._event(connection, request.client_order_id, OrderStatus.FILLED, request.reason)
+        return [fill]
 
     def _store_fill(self, connection: Connection, fill: Fill) -> bool:
         key = (
@@ -232,6 +307,9 @@ def _journaled(row: Any, fills: list[Fill]) -> JournaledOrder:
             reference_price=row.reference_price,
             type=OrderType(row.type),
             time_in_force=TimeInForce(row.time_in_force),
+            limit_price=row.limit_price,
+            stop_price=row.stop_price,
+            target_price=row.target_price,
             reason=row.intent_reason,
         ),
         deployment_id=row.deployment_id,

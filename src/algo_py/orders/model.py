@@ -148,12 +148,13 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 20
 
 
-def client_order_id(deployment_id: str, bar_time: datetime, symbol: str, side: Side, leg: Leg) -> str:
-    """Return our id of an intent: 20 lower-case alphanumerics that depend on these five alone.
+def client_order_id(deployment_id: str, bar_time: datetime, symbol: str, side: Side, leg: Leg, *, kind: str = "") -> str:
+    """Return our id of an intent: 20 lower-case alphanumerics that depend on these alone.
 
-    The length is Kite's limit for a tag; 20 characters of base 36 hold 103 bits, so two intents never meet by chance.
+    `kind` tells apart intents of one leg: a resting stop, the rest of a limit order that is sent to the market. The length is
+    Kite's limit for a tag; 20 characters of base 36 hold 103 bits, so two intents never meet by chance.
     """
-    text = "\x1f".join((deployment_id, bar_time.isoformat(), symbol, side, leg))
+    text = "\x1f".join((deployment_id, bar_time.isoformat(), symbol, side, leg, *([kind] if kind else [])))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
     digits = []
     for _ in range(_ID_LENGTH):

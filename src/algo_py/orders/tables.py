@@ -1,4 +1,4 @@
-"""The journal's tables: orders, every status they had, and fills."""
+"""The tables of orders: the orders themselves, every status they had, their fills, and what is halted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ orders = sa.Table(
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("deployment_id", sa.String(32), nullable=False, index=True),
     sa.Column("venue", sa.String(32), nullable=False),
+    sa.Column("account", sa.String(64), nullable=False, server_default=""),
     sa.Column("venue_order_id", sa.String(64), nullable=False),
     sa.Column("bar_time", Moment, nullable=False),
     sa.Column("symbol", sa.String(32), nullable=False),
@@ -22,6 +23,9 @@ orders = sa.Table(
     sa.Column("time_in_force", sa.String(4), nullable=False),
     sa.Column("quantity", Amount, nullable=False),
     sa.Column("reference_price", Amount, nullable=False),
+    sa.Column("limit_price", Amount),
+    sa.Column("stop_price", Amount),
+    sa.Column("target_price", Amount),
     sa.Column("intent_reason", sa.String(64), nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -56,4 +60,14 @@ fills = sa.Table(
     sa.Column("time", Moment, nullable=False),
     sa.Column("recorded_at", Moment, nullable=False),
     sa.UniqueConstraint("venue", "symbol", "trade_id"),
+)
+
+# `scope` is a deployment's id, or `all`.
+halts = sa.Table(
+    "halts",
+    metadata,
+    sa.Column("scope", sa.String(32), primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.String(32), nullable=False),
+    sa.Column("at", Moment, nullable=False),
 )

@@ -22,6 +22,7 @@ from algo_py.deployment.schedule import Schedule
 from algo_py.market import get_market
 from algo_py.oms import oms_names
 from algo_py.orders.model import from_float
+from algo_py.orders.risk import Limits
 
 LIVE, REPLAY = "Live", "Replay"
 _NEXT_RUNS = 3
@@ -178,7 +179,7 @@ def _rest(
         initial_cash=overrides.initial_cash,
         size=overrides.size,
         params=overrides.params,
-        max_order_notional=None if notional is None else from_float(notional),
+        limits=Limits(max_order_notional=None if notional is None else from_float(notional)),
     )
 
 

@@ -15,6 +15,7 @@ TONES: Final[Mapping[Status, Tone]] = {
     Status.STARTING: "busy",
     Status.WAITING: "busy",
     Status.RUNNING: "good",
+    Status.HALTED: "bad",
     Status.STALLED: "bad",
     Status.RESTARTING: "bad",
     Status.STOPPING: "busy",
