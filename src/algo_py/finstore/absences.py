@@ -57,6 +57,15 @@ class AbsenceLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_hint(self._file(symbol), json.dumps(content, separators=(",", ":")))
 
+    def reasons(self, symbol: str, missing: NDArray[np.int64]) -> list[str]:
+        """Return for each missing bar, by open time, which sources do not have it; empty where none is known to lack it."""
+        lacking: list[list[str]] = [[] for _ in missing]
+        for source, absences in sorted(self.sources(symbol).items()):
+            for row, place in enumerate(covering(absences, missing).tolist()):
+                if place >= 0:
+                    lacking[row].append(source if absences[place].is_final else f"{source} (so far)")
+        return [f"not at {', '.join(sources)}" if sources else "" for sources in lacking]
+
     def forget(self, symbol: str, source: str) -> None:
         """Forget what one source did not have, so that it is asked again."""
         content = self._content(symbol)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from algo_py.finstore.absences import AbsenceLog
 from algo_py.finstore.bartimes import expected_opens, expected_rows
 from algo_py.finstore.damage import OpenLoss, open_losses
 from algo_py.finstore.frames import from_us
@@ -30,14 +31,22 @@ def coverage_of(partition: Partition, market: Market, symbol: str) -> Coverage |
     times = partition.read(symbol, times_only=True).times
     if not len(times):
         return None
-    gaps = gaps_in(market, timeframe, times, open_losses(cases, market, timeframe, symbol, times))
+    losses = open_losses(cases, market, timeframe, symbol, times)
+    gaps = gaps_in(market, timeframe, times, losses, lambda missing: AbsenceLog(partition.layout).reasons(symbol, missing))
     return Coverage(first=from_us(times[0]), last=from_us(times[-1]), rows=len(times), gaps=gaps)
 
 
-def gaps_in(market: Market, timeframe: Timeframe, times: NDArray[np.int64], losses: Sequence[OpenLoss] = ()) -> tuple[Gap, ...]:
+def gaps_in(
+    market: Market,
+    timeframe: Timeframe,
+    times: NDArray[np.int64],
+    losses: Sequence[OpenLoss] = (),
+    reasons_of: Callable[[NDArray[np.int64]], Sequence[str]] | None = None,
+) -> tuple[Gap, ...]:
     """Return the runs of bars that the market has between the first and the last of `times`, and `times` has not.
 
-    Lost bars are looked for beyond the first and the last as well; runs of them carry the reason, and end where they end.
+    Lost bars are looked for beyond the first and the last as well. A run ends where the reason of what is missing changes;
+    `reasons_of` gives the reason of each missing bar that is not lost.
     """
     losses = [loss for loss in losses if len(loss.missing)]
     first = min(int(times[0]), *(int(loss.missing[0]) for loss in losses)) if losses else int(times[0])
@@ -46,16 +55,17 @@ def gaps_in(market: Market, timeframe: Timeframe, times: NDArray[np.int64], loss
     missing = np.flatnonzero(~np.isin(expected, times, assume_unique=True))
     if not len(missing):
         return ()
-    lost_with = np.full(len(missing), -1)
-    for number, loss in enumerate(losses):
-        lost_with[np.isin(expected[missing], loss.missing, assume_unique=True)] = number
-    runs = np.split(np.arange(len(missing)), np.flatnonzero((np.diff(missing) > 1) | (np.diff(lost_with) != 0)) + 1)
+    reasons = np.array([""] * len(missing) if reasons_of is None else list(reasons_of(expected[missing])), dtype=object)
+    for loss in losses:
+        reasons[np.isin(expected[missing], loss.missing, assume_unique=True)] = loss.reason
+    ends = (np.diff(missing) > 1) | (reasons[1:] != reasons[:-1])
+    runs = np.split(np.arange(len(missing)), np.flatnonzero(ends) + 1)
     return tuple(
         Gap(
             first=from_us(expected[missing[run[0]]]),
             last=from_us(expected[missing[run[-1]]]),
             bars=len(run),
-            reason=losses[lost_with[run[0]]].reason if lost_with[run[0]] >= 0 else "",
+            reason=str(reasons[run[0]]),
         )
         for run in runs
     )

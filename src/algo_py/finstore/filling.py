@@ -20,6 +20,7 @@ from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, Venue
 from algo_py.finstore.absences import Absence, AbsenceLog, covering
 from algo_py.finstore.asking import Asked, Asker, Page
 from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.coverage import lost_ranges
 from algo_py.finstore.durable import explained, locked, make_folder
 from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
 from algo_py.finstore.frames import COLUMNS, Block, from_us, to_frame, to_us, union
@@ -180,6 +181,11 @@ class Fill:
                 self._fail(symbol, "no bars are stored yet, so it is not known from when to fetch them; name a start")
                 return None
             start_us = int(stored[0])
+            lost = [first for first, _ in lost_ranges(place.partition, place.market, symbol)]
+            if None in lost:
+                self._fail(symbol, "a damaged file was set aside, and it is not known from when its bars were; name a start")
+                return None
+            start_us = min([start_us, *(first for first in lost if first is not None)])
         now = place.clock.now()
         newest = latest_closed_open(place.market.calendar, place.timeframe, now)
         newest_us = to_us(newest) if self._until is None else min(to_us(newest), to_us(self._until) - 1)
