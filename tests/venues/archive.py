@@ -79,10 +79,12 @@ class ArchiveServer(Server):
 
 
 def packed(name: str, text: str) -> bytes:
-    """Pack one file."""
+    """Pack one file; the same text gives the same bytes whenever that is done."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, text)
+    entry = zipfile.ZipInfo(name, date_time=(2025, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(entry, text)
     return file.getvalue()
 
 

@@ -90,6 +90,12 @@ def test_every_timeframe_is_asked_as_binance_calls_it(
     assert list(answer.frame.index) == list(index[:2])
 
 
+def test_deadline_that_is_over_says_so(server: BinanceServer, source: ExchangeSource) -> None:
+    with pytest.raises(VenueDown, match="binance was not asked for BTC/USDT: no time was left"):
+        source.fetch(Timeframe.H1, "BTC/USDT", START, START + HOUR, deadline_s=monotonic_s())
+    assert not server.asked()
+
+
 def test_longer_range_than_a_page_is_refused(server: BinanceServer, source: ExchangeSource) -> None:
     with pytest.raises(InvalidInput, match="one request covers at most"):
         fetched(source, START, START + 1_001 * HOUR)
