@@ -407,7 +407,7 @@ def test_markets_of_another_exchange_are_asked_once(server: BinanceServer, other
         answer = other.fetch(Timeframe.H1, symbol, START, START + 3 * HOUR, deadline_s=soon())
         pd.testing.assert_frame_equal(answer.frame, BARS[:3], check_exact=True, check_freq=False)
     assert [request.path for request in server.asked()] == [EXCHANGE_INFO, *[KLINES] * 5]
-    with pytest.raises(NotFound, match="does not know NO/USDT"):
+    with pytest.raises(NotFound, match="ccxt:binanceus does not know NO/USDT"):
         other.fetch(Timeframe.H1, "NO/USDT", START, START + HOUR, deadline_s=soon())
     assert len(server.asked()) == 6
 
@@ -446,8 +446,10 @@ def test_timeframe_that_an_exchange_lacks(tmp_path: Path) -> None:
 
 
 def test_exchange_that_ccxt_lacks() -> None:
-    with pytest.raises(NotFound, match=r"ccxt knows no exchange 'krakken'\. Did you mean 'kraken'\?"):
-        exchange_source("krakken").page(Timeframe.H1)
+    source = exchange_source("krakken")
+    for ask in (lambda: source.page(Timeframe.H1), lambda: source.instruments(["BTC/USD"], deadline_s=soon())):
+        with pytest.raises(InvalidInput, match=r"ccxt knows no exchange 'krakken'\. Did you mean 'kraken'\?"):
+            ask()
 
 
 def test_pace_of_another_exchange_is_ccxts(server: BinanceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ class AnyExchange:
     # ccxt sends the start and a count; what an exchange then gives beyond the end is left out.
     is_exact = False
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._markets: dict[str, str] | None = None
 
     def limit(self, client: Any, host: str | None) -> SharedLimit:
@@ -70,7 +71,7 @@ class AnyExchange:
             return
         text = self._known(client).get(symbol)
         if text is None:
-            raise NotFound(f"{client.id} does not know {symbol}", remedy="Look up how it is spelled there.")
+            raise NotFound(f"{self._name} does not know {symbol}", remedy="Look up how it is spelled there.")
         client.set_markets([*known.values(), json.loads(text)])
 
 

@@ -47,6 +47,9 @@ class BinanceSpot:
     # Both ends of the range are sent, so that anything outside of it is not an answer to the question.
     is_exact = True
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def limit(self, host: str | None) -> SharedLimit:
         return binance_limit(host or HOST)
 
@@ -78,7 +81,7 @@ class BinanceSpot:
 
     def _id(self, symbol: str) -> str:
         if not _SYMBOL.fullmatch(symbol):
-            raise NotFound(f"binance does not know {symbol}", remedy="Spot symbols are spelled like BTC/USDT.")
+            raise NotFound(f"{self._name} does not know {symbol}", remedy="Spot symbols are spelled like BTC/USDT.")
         return symbol.replace("/", "")
 
 

@@ -72,7 +72,9 @@ class ExchangeSource:
         if base_url is not None:
             self._base_url, self._host = base_and_host(base_url)
         self._limit = limit
-        self._dialect: BinanceSpot | AnyExchange = BinanceSpot() if exchange_id == "binance" else AnyExchange()
+        self._dialect: BinanceSpot | AnyExchange = (
+            BinanceSpot(self._name) if exchange_id == "binance" else AnyExchange(self._name)
+        )
         self._pool: Pool[Any] | None = None
         self._lock = threading.Lock()
 

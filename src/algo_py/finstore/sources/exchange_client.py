@@ -26,12 +26,12 @@ _WORDS_MOST = 160
 def build(exchange_id: str, base_url: str | None) -> Any:
     """Build ccxt's client without keys, for one thread at a time. `base_url` stands in for every address that the exchange has.
 
-    ccxt's own limit of requests is off: it would count in this process only. Raises NotFound for an exchange that ccxt lacks.
+    ccxt's own limit of requests is off: it would count in this process only. Raises InvalidInput for an exchange that ccxt lacks.
     """
     if exchange_id not in ccxt.exchanges:
         near = get_close_matches(exchange_id, ccxt.exchanges, n=1)
         remedy = f"Did you mean {near[0]!r}?" if near else "Use the id that ccxt gives it, such as 'kraken'."
-        raise NotFound(f"ccxt knows no exchange {exchange_id!r}", remedy=remedy)
+        raise InvalidInput(f"ccxt knows no exchange {exchange_id!r}", remedy=remedy)
     options: dict[str, Any] = {"defaultType": "spot"}
     if exchange_id == "binance":
         options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
