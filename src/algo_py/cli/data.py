@@ -1,23 +1,30 @@
-"""`algo-py data`: what bars are stored, whether they are sound, and how to bring in a file."""
+"""`algo-py data`: what bars are stored, whether they are sound, questions about them, and how to bring in a file."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from algo_py.cli import fetch
-from algo_py.cli.output import JsonFlag, moment, print_json, print_table, workspace_of
+from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_table, workspace_of
 from algo_py.clock import SystemClock, format_time
+from algo_py.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from algo_py.finstore import SetAside
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    group = typer.Typer(help="Bars: list, fetch, fill-gap, import, check.", rich_markup_mode=None)
+    group = typer.Typer(help="Bars: list, fetch, fill-gap, import, check, revisions, sql.", rich_markup_mode=None)
     group.command("list")(list_bars)
     fetch.register(group)
     group.command("check")(check)
+    group.command("revisions")(revisions)
+    group.command("sql")(sql)
     group.command("import")(import_file)
     app.add_typer(group, name="data")
 
@@ -39,7 +46,12 @@ def list_bars(context: typer.Context, as_json: JsonFlag = False) -> None:
                     "last": format_time(coverage.last),
                     "rows": coverage.rows,
                     "gaps": [
-                        {"first": format_time(gap.first), "last": format_time(gap.last), "bars": gap.bars}
+                        {
+                            "first": format_time(gap.first),
+                            "last": format_time(gap.last),
+                            "bars": gap.bars,
+                            "reason": gap.reason or None,
+                        }
                         for gap in coverage.gaps
                     ],
                 }
@@ -60,19 +72,93 @@ def list_bars(context: typer.Context, as_json: JsonFlag = False) -> None:
     )
 
 
-def check(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Read and verify every stored file; exit code 1 when one is not as it was written."""
+def check(
+    context: typer.Context,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="Move damaged files out of the way, and keep what is sound in them.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read and verify every stored file; exit code 1 when one is not as it was written.
+
+    With --set-aside damaged ones are moved to database/finstore/_damaged, and their bars are gaps until they are fetched again.
+    """
     from algo_py.finstore import FinStore
 
-    findings = FinStore(workspace_of(context).finstore).check()
+    store = FinStore(workspace_of(context).finstore)
+    findings = store.check()
+    moved = store.set_aside(now=SystemClock().now()) if set_aside and findings else []
     if as_json:
-        print_json([{"file": str(finding.file), "problem": finding.problem} for finding in findings])
+        print_json([{"file": str(finding.file), "problem": finding.problem, "set_aside": bool(moved)} for finding in findings])
     elif findings:
         print_table(("file", "problem"), [(str(finding.file), finding.problem) for finding in findings])
+        for one in moved:
+            typer.echo(f"Set aside: {one.file}. {_lost(one)}")
+        if not moved:
+            typer.echo(
+                "`algo-py data check --set-aside` moves them out of the way; `algo-py data fill-gap` fetches their bars again."
+            )
     else:
         typer.echo("All stored bars are as they were written.")
-    if findings:
+    if findings and not moved:
         raise typer.Exit(1)
+
+
+def _lost(one: SetAside) -> str:
+    if not one.lost:
+        return "No bar was lost with it."
+    parts = ", ".join(f"{bars.symbol} {moment(bars.first)} to {moment(bars.last)}" for bars in one.lost)
+    return f"Lost with it: {parts}. Fetch them again with `algo-py data fill-gap`."
+
+
+def revisions(
+    context: typer.Context,
+    market: Annotated[str, typer.Option(help="Such as crypto_binance or indian_equity.")],
+    timeframe: Annotated[str, typer.Option(help="How long a bar lasts, such as 1h.")],
+    symbol: Annotated[str | None, typer.Option(help="One symbol; all of them if not given.")] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Give the stored bars of the symbol the values that were offered last.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List stored bars for which a source later gave other values. The stored values are used until they are adopted."""
+    from algo_py.finstore import FinStore
+
+    store = FinStore(workspace_of(context).finstore)
+    if adopt:
+        if symbol is None:
+            raise InvalidInput("--adopt needs one --symbol")
+        changed = store.adopt_revisions(market, timeframe, symbol, now=SystemClock().now())
+        typer.echo(
+            f"{changed:,} bars of {symbol} have new values. Backtests saved before keep their own fingerprint.", err=as_json
+        )
+    found = store.revisions(market, timeframe, symbol)
+    if as_json:
+        print_json(json.loads(found.to_json(orient="records", date_format="iso", date_unit="s")))
+    elif found.empty:
+        typer.echo("No source has given other values for a stored bar.")
+    else:
+        columns = ("symbol", "open_time", "seen_at", "source", "adopted_at", "stored_close", "offered_close")
+        rows = [
+            tuple(DASH if value is None or value != value else str(value) for value in row)
+            for row in found[list(columns)].to_numpy()
+        ]
+        print_table(columns, rows, numbers=columns[-2:])
+
+
+def sql(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="One SELECT over the view bars.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Ask a question of all stored bars: bars(market, timeframe, symbol, open_time, open, high, low, close, volume)."""
+    from algo_py.finstore import FinStore
+
+    answer = FinStore(workspace_of(context).finstore).sql(query)
+    if as_json:
+        print_json(json.loads(answer.to_json(orient="records", date_format="iso", date_unit="s")))
+    else:
+        print_table(list(answer.columns), [tuple(str(value) for value in row) for row in answer.to_numpy()])
 
 
 def import_file(

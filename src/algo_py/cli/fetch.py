@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from algo_py.cli.options import symbols_of
-from algo_py.cli.output import DASH, JsonFlag, print_json, print_table, progress_bar, workspace_of
-from algo_py.clock import SystemClock, parse_time
+from algo_py.cli.output import DASH, JsonFlag, print_error, print_json, print_table, progress_bar, workspace_of
+from algo_py.clock import SystemClock, monotonic_s, parse_time
 
 if TYPE_CHECKING:
     from algo_py.finstore.fill_report import FillProgress, FillReport
     from algo_py.settings import Workspace
+
+_RULES_S = 30.0
 
 _Market = Annotated[str, typer.Option(help="Such as crypto_binance or indian_equity.")]
 _Timeframe = Annotated[str, typer.Option(help="How long a bar lasts, such as 1h.")]
@@ -98,6 +100,7 @@ def _run(
 ) -> None:
     from algo_py.finstore import FinStore
     from algo_py.finstore.gaps import fill_gap as fill
+    from algo_py.finstore.instruments import InstrumentCache
     from algo_py.finstore.sources.registry import source_of
     from algo_py.market import get_market
 
@@ -121,6 +124,11 @@ def _run(
             again=again,
             progress=told,
         )
+    rules = InstrumentCache(workspace.instruments, SystemClock()).refresh(
+        market, opened, tuple(report.by_symbol), deadline_s=monotonic_s() + _RULES_S
+    )
+    if rules.failure is not None:
+        print_error(f"the order rules could not be read: {rules.failure}")
     if as_json:
         print_json(_as_json(report, market=market, timeframe=timeframe, source=opened.name))
     else:

@@ -167,6 +167,8 @@ class Fill:
             told = replace(told, missing=left + len(plan.lack.awaited))
         self._told[symbol] = told
         self._left[symbol] = left
+        if not left and told.is_complete:
+            self._settle_lost(symbol)
         return left > 0
 
     def _plan(self, symbol: str) -> _Plan | None:
@@ -205,6 +207,12 @@ class Fill:
         if len(stored) and self._until is None and not len(lack.ask) and not len(lack.awaited):
             place.complete_to[key] = last_stored_us
         return _Plan(lack, expected, last_stored_us)
+
+    def _settle_lost(self, symbol: str) -> None:
+        """Note that what was lost with a damaged file is back, as far as the source has it."""
+        place = self._place
+        if place.store.lost_ranges(place.market.name, place.timeframe.value, symbol):
+            place.store.settle_lost(place.market.name, place.timeframe.value, symbol, now=place.clock.now())
 
     # Asking
 
