@@ -1,0 +1,219 @@
+"""Zerodha as a place where orders go, through Kite Connect.
+
+Kite knows no id of ours but a tag in the order book of the day, and takes the same tag twice. So an order is looked up by its
+tag, and that a tag is missing proves something only when the order was sent today (the book is empty each morning) and cannot be
+on its way any more (`settling_s` after the request ended here; where that is not known, after this adapter was built: whatever
+another process sent, it sent before). In every other case a look-up ends in OutcomeUnknown, and several orders with one tag in
+Conflict.
+
+Only MARKET and LIMIT orders are offered. Kite has stop orders (SL, SL-M), but they end with the day, and its GTT orders neither
+carry a tag nor are sure to be placed: a stop that is gone the next morning is worse than one that the worker looks at itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from algo_py.clock import Clock
+from algo_py.credentials import Credentials
+from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, Rejected
+from algo_py.finstore.sources.answers import AGAIN_LATER
+from algo_py.finstore.sources.kite_listing import KiteListing
+from algo_py.market import Instrument, Market
+from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
+from algo_py.oms.zerodha import book
+from algo_py.oms.zerodha.access import INDIA, KiteAccess, KiteLimits
+from algo_py.oms.zerodha.charges import DeliveryCharges
+from algo_py.oms.zerodha.hours import refuse_closed
+from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
+from algo_py.oms.zerodha.portfolio import DELIVERY, held
+from algo_py.oms.zerodha.profile import Profile
+from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus
+
+_PRODUCTS: Final = (DELIVERY, "MIS")
+_MARKET: Final = "indian_equity"
+# Kite's gateway gives up after a minute; a request that has ended here 10 s after it was sent may live on there until then.
+_SETTLING_S: Final = 60.0
+_TIMEOUT_S: Final = 10.0
+
+
+def zerodha_oms(
+    credentials: Credentials | Callable[[], Credentials], *, market: Market, clock: Clock, folder: Path, product: str = DELIVERY
+) -> ZerodhaOMS:
+    """Return the OMS at the address in the credentials, if any, within the limits that all processes of this host share.
+
+    A process that lives longer than a day gives a function that reads its credentials: the access token ends each morning.
+    """
+    given = credentials if isinstance(credentials, Credentials) else credentials()
+    base_url = given.base_url("zerodha")
+    return ZerodhaOMS(credentials, market=market, clock=clock, folder=folder, base_url=base_url, product=product)
+
+
+class ZerodhaOMS:
+    """One account at Zerodha. Building it asks nothing; `folder` keeps the list of shares, which processes share.
+
+    product: CNC (delivery), or MIS, whose positions Zerodha closes itself before the end of the day. base_url None is Kite's own.
+    """
+
+    name = "zerodha"
+    capabilities = Capabilities(
+        order_types=ORDER_TYPES,
+        can_short=False,
+        can_look_up_by_client_id=True,
+        accepts_replay_clock=False,
+    )
+
+    def __init__(
+        self,
+        credentials: Credentials | Callable[[], Credentials],
+        *,
+        market: Market,
+        clock: Clock,
+        folder: Path,
+        base_url: str | None = None,
+        product: str = DELIVERY,
+        limits: KiteLimits | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        settling_s: float = _SETTLING_S,
+    ) -> None:
+        if market.name != _MARKET:
+            raise InvalidInput(f"Zerodha trades {_MARKET}, not {market.name}", remedy="Choose another OMS for this market.")
+        if product not in _PRODUCTS:
+            raise InvalidInput(f"product must be one of {', '.join(_PRODUCTS)} (was {product!r})")
+        self._market = market
+        self._clock = clock
+        self._product = product
+        self._settling = timedelta(seconds=settling_s)
+        self._charges = DeliveryCharges()
+        self._kite = KiteAccess(
+            (lambda: credentials) if isinstance(credentials, Credentials) else credentials,
+            base_url=base_url,
+            clock=clock,
+            limits=KiteLimits.shared(base_url) if limits is None else limits,
+            timeout_s=timeout_s,
+        )
+        self._listing = KiteListing(self._kite.reads, folder, clock)
+        self._built_at = clock.now()
+        self._sent_at: dict[str, datetime] = {}
+
+    def connect(self) -> AccountSummary:
+        """Ask who the account belongs to, and what is free."""
+        profile = self._kite.read(Profile.read, subject="the profile")
+        cash = self._kite.read(
+            lambda kite: Decimal(str(kite.margins("equity")["available"]["live_balance"])), subject="the funds"
+        )
+        return AccountSummary(account=profile.user_id, cash=cash, warnings=profile.warnings(self._product))
+
+    def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
+        """Return the order rules of those symbols that NSE lists as shares."""
+        shares = self._listing.shares(deadline_s=self._kite.deadline_s)
+        return {symbol: shares[symbol].instrument(symbol) for symbol in symbols if symbol in shares}
+
+    def submit(self, order: OrderRequest) -> OrderReport:
+        """Send an order once. Its number means that Kite has registered it; what becomes of it stands in the order book."""
+        placed = parameters(order, product=self._product)
+        refuse_closed(self._market, self._clock.now())
+        try:
+            order_id = self._kite.enter(lambda kite: _number(kite.place_order(**placed)), subject=f"an order of {order.symbol}")
+        finally:
+            self._sent_at[order.client_order_id] = self._clock.now()
+        return OrderReport(client_order_id=order.client_order_id, venue_order_id=order_id, status=OrderStatus.ACCEPTED)
+
+    def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
+        """Look an order up in the book of the day, by its tag."""
+        entry = self._entry(order.client_order_id)
+        if entry is None:
+            self._refuse_to_guess(order, planned_at)
+            return None
+        fills: Sequence[Fill] = ()
+        if entry.filled:
+            fills = self._kite.read(
+                lambda kite: book.fills(
+                    kite.order_trades(entry.order_id), ids={entry.order_id: order.client_order_id}, fee=self._charges.fee
+                ),
+                subject=f"the trades of {order.symbol}",
+            )
+        return book.report(order.client_order_id, entry, fills)
+
+    def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
+        """Ask Kite to cancel what is left of an order. Raises OutcomeUnknown when it is open still, and Kite refuses."""
+        entry = self._entry(order.client_order_id)
+        if entry is None or entry.has_ended:
+            return
+        try:
+            self._kite.enter(
+                lambda kite: _number(kite.cancel_order(VARIETY, entry.order_id)), subject=f"canceling an order of {order.symbol}"
+            )
+        except Rejected as error:
+            now = self._entry(order.client_order_id)
+            if now is not None and not now.has_ended:
+                raise OutcomeUnknown(error.message, remedy="The order is open still; cancel it again later.") from None
+
+    def fills_since(self, moment: datetime) -> Sequence[Fill]:
+        """Return the fills of tagged orders at or after `moment`, oldest first: of today, since Kite keeps no others."""
+        found: Sequence[Fill] = self._kite.read(self._tagged_fills, subject="the trades")
+        return [fill for fill in found if fill.time >= moment]
+
+    def positions(self) -> Sequence[PositionReport]:
+        """Return what the account holds under this product, pledged shares left out."""
+        return self._kite.read(
+            lambda kite: held(kite.holdings(), kite.positions(), product=self._product, market=self._market),
+            subject="holdings and positions",
+        )
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return the price of the latest trade; None for a symbol that Kite does not know."""
+        name = f"{EXCHANGE}:{symbol}"
+
+        def price(kite: Any) -> Decimal | None:
+            quotes = kite.ltp(name)
+            return Decimal(str(quotes[name]["last_price"])) if name in quotes else None
+
+        return self._kite.quote(price, subject=f"the price of {symbol}")
+
+    def _entry(self, client_order_id: str) -> book.Entry | None:
+        found = [entry for entry in self._kite.read(_book, subject="the order book") if client_order_id in entry.tags]
+        if len(found) > 1:
+            numbers = ", ".join(entry.order_id for entry in found)
+            raise Conflict(
+                f"Kite has {len(found)} orders with the tag {client_order_id}: {numbers}",
+                remedy="Only one of them was meant: look at them in Kite, and close what is too much.",
+            )
+        return found[0] if found else None
+
+    def _refuse_to_guess(self, order: OrderRequest, planned_at: datetime) -> None:
+        """Raise OutcomeUnknown unless an order that is not in the book is certainly not at Kite."""
+        now, own_id = self._clock.now(), order.client_order_id
+        sent_on = self._sent_at.get(own_id, planned_at).astimezone(INDIA).date()
+        if sent_on != now.astimezone(INDIA).date():
+            raise OutcomeUnknown(
+                f"Kite keeps its order book for a day, and the order of {order.symbol} is of {sent_on}",
+                remedy="See in Zerodha's Console (Reports, Tradebook) what became of it.",
+            )
+        settled_at = max(self._sent_at.get(own_id, self._built_at), planned_at) + self._settling
+        if now < settled_at:
+            wait_s = (settled_at - now).total_seconds()
+            raise OutcomeUnknown(
+                f"Kite has no order of {order.symbol} with this tag, but for {wait_s:.0f} s one may still be on its way",
+                remedy=AGAIN_LATER,
+            )
+
+    def _tagged_fills(self, kite: Any) -> list[Fill]:
+        trades = kite.trades()  # before the book, which then has every order of theirs
+        ids = {entry.order_id: tag for entry in _book(kite) for tag in entry.tags if book.is_own(tag)}
+        return book.fills(trades, ids=ids, fee=self._charges.fee)
+
+
+def _book(kite: Any) -> list[book.Entry]:
+    return book.entries(kite.orders())
+
+
+def _number(order_id: object) -> str:
+    """Return the order's number. Raises TypeError where the answer has none."""
+    if not isinstance(order_id, str) or not order_id:
+        raise TypeError("the answer has no order_id")
+    return order_id
