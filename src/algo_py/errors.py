@@ -8,6 +8,7 @@ AlgoPyError
 ├── Damaged               stored data are not what was written: restore or set aside     exit 1
 ├── StrategyBroken        the trader's code failed: fix the strategy                     exit 1
 ├── Conflict              somebody else holds or has changed it: look again              exit 1
+├── DatabaseDown          the database's server does not answer: wait, then repeat       exit 1
 └── VenueError            something at a place outside: where orders go, or where bars come from
     ├── Rejected          the venue said no: record it, never resend
     ├── OutcomeUnknown    the order may exist: look it up, never resend
@@ -64,6 +65,10 @@ class StrategyBroken(AlgoPyError):
 
 class Conflict(AlgoPyError):
     """A lock that another process holds, or a state that has moved on."""
+
+
+class DatabaseDown(AlgoPyError):
+    """The database's server cannot be reached, or went away. What was being committed may be written or not."""
 
 
 class VenueError(AlgoPyError):

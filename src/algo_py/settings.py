@@ -99,8 +99,9 @@ class Workspace:
         return self.root / "database" / "deployments"
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.root / 'database' / 'algo.db'}"
+    def database_file(self) -> Path:
+        """The SQLite file; not in use where `config/.env` names a database elsewhere, see `workspace_database`."""
+        return self.root / "database" / "algo.db"
 
     def settings(self) -> Settings:
         """Read `config/algo.toml`; a workspace without one has the defaults."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from algo_py.backtest import Snapshot
 from algo_py.clock import SystemClock
 from algo_py.dashboard.screens.deployment.rows import COLUMNS, TONES, clock_of, row_of
-from algo_py.database import open_database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.config import Replay
 from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.status import Status
 from algo_py.deployment.store import DeploymentStore
 from algo_py.settings import Workspace
+from algo_py.workspace_database import open_workspace_database
 
 
 def test_a_deployment_that_has_not_begun_shows_dashes(workspace: Workspace, manager: DeploymentManager, saved: Snapshot) -> None:
     request = DeploymentRequest(backtest=saved.name, schedule=OnBarClose(), clock=Replay(bars_per_s=60), name="mine")
     config, _ = manager.configure(request)
-    DeploymentStore(open_database(workspace.database_url)).add(config, created_at=SystemClock().now())
+    DeploymentStore(open_workspace_database(workspace)).add(config, created_at=SystemClock().now())
     deployment = manager.show("mine")
 
     row = row_of(deployment)

@@ -7,12 +7,12 @@ from playwright.sync_api import expect
 
 from algo_py.backtest import Snapshot
 from algo_py.clock import SystemClock
-from algo_py.database import open_database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentStore
 from algo_py.settings import Workspace
+from algo_py.workspace_database import open_workspace_database
 from tests.dashboard.conftest import Open, Serve
 
 _COUNT = 100
@@ -21,7 +21,7 @@ _COUNT = 100
 @pytest.fixture
 def hundred(workspace: Workspace, manager: DeploymentManager, saved: Snapshot) -> list[str]:
     """A hundred stopped deployments; their names, oldest first."""
-    store, now = DeploymentStore(open_database(workspace.database_url)), SystemClock().now()
+    store, now = DeploymentStore(open_workspace_database(workspace)), SystemClock().now()
     names = [f"deployment {number:03}" for number in range(_COUNT)]
     for name in names:
         config, _ = manager.configure(DeploymentRequest(backtest=saved.name, schedule=OnBarClose(), name=name))
