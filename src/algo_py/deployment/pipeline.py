@@ -6,7 +6,7 @@ is folded from recorded fills alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,18 +20,19 @@ from algo_py.clock import Clock, format_time, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.feed import Feed
-from algo_py.deployment.reconcile import Shortfall, shortfalls
+from algo_py.deployment.safety import Safety
+from algo_py.deployment.stops import Stops
 from algo_py.deployment.store import DeploymentStore, EquityPoint
 from algo_py.engine import Account, Decision
-from algo_py.errors import NoData, RateLimited, VenueDown
+from algo_py.errors import NoData
 from algo_py.oms import OMS
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
 from algo_py.orders.guard import Guard
-from algo_py.orders.halts import halt, halt_of
+from algo_py.orders.halts import halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import apply_fill
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderType, Side, client_order_id, from_float
-from algo_py.orders.risk import below_minimum, in_lots, in_ticks, loss_breach
+from algo_py.orders.risk import in_lots, in_ticks
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
 
 # entries, exits, short_entries, short_exits: one boolean per symbol
@@ -66,9 +67,6 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._database = database
-        self._clock = clock
-        self._oms = oms
-        self._account_name = account
         self._rules = dict(oms.instruments(config.backtest.symbols))
         self._guard = Guard(
             journal=journal,
@@ -91,10 +89,18 @@ class Pipeline:
         self._symbols = config.backtest.symbols
         self._account = Account(self._symbols, config.backtest.portfolio_config())
         self._is_in_doubt = False
-        self._suspected: set[str] = set()
-        money = config.backtest
-        self._has_stops = any(level is not None for level in (money.stop_loss, money.take_profit, money.trailing_stop))
-        self._rests_stops = OrderType.STOP in oms.capabilities.order_types and oms.capabilities.holds_targets
+        self._stops = Stops(config, oms.capabilities, self._rules, journal=journal, executor=executor)
+        self._safety = Safety(
+            config,
+            oms,
+            account=account,
+            rules=self._rules,
+            database=database,
+            journal=journal,
+            guard=self._guard,
+            clock=clock,
+            log=log,
+        )
 
     @property
     def cash(self) -> Decimal:
@@ -142,9 +148,9 @@ class Pipeline:
         self._is_in_doubt = True
         hits: dict[str, str] = {}
         for row in range(first_new, len(bars.index)):
-            hits |= self._hits(bars, row)
+            hits |= self._stops.hits(self._account, bars, row)
             self._mark(bars, row)
-        self._check_losses(now)
+        self._safety.check_losses(self.equity, now)
         with self._stage("run.signals") as told:
             signals = evaluate(self._strategy, bars)
             told["new_bars"] = len(bars.index) - first_new
@@ -257,137 +263,12 @@ class Pipeline:
         offset = from_float(self._config.order.offset_bps) / 10_000 * (1 if side is Side.BUY else -1)
         return replace(order, type=OrderType.LIMIT, limit_price=in_ticks(close * (1 + offset), rules))
 
-    def _hits(self, bars: Bars, row: int) -> dict[str, str]:
-        """Return the reason of each stop that a closed bar hits, where the venue holds no stops: they then act at this run."""
-        if self._rests_stops or not self._has_stops:
-            return {}
-        found: dict[str, str] = {}
-        for column, symbol in enumerate(self._symbols):
-            prices = [float(bars.array(name)[row, column]) for name in ("open", "high", "low")]
-            hit = None if np.isnan(prices[0]) else self._account.stop_hit(symbol, *prices)
-            if hit is not None:
-                found[symbol] = hit.reason
-        return found
+    def _reconcile(self) -> None:
+        self._take(self._safety.reconcile(self._executor.follow))
 
     def _protect(self) -> None:
-        """Let a stop rest at the venue for each position, at the levels of the coming bar; replace one whose levels moved."""
-        if not (self._has_stops and self._rests_stops) or self._last_bar_time is None or self._guard.halted() is not None:
-            return
-        orders = self._journal.orders(only_open=True)
-        busy = {order.request.symbol for order in orders if order.request.type is not OrderType.STOP}
-        for symbol in self._symbols:
-            if symbol in busy:
-                continue
-            resting = [order for order in orders if order.request.symbol == symbol]
-            wanted = self._stop_request(symbol, self._last_bar_time)
-            if wanted is not None and any(_same_stop(order.request, wanted) for order in resting):
-                continue
-            if resting:
-                crossed = self._executor.cancel_resting(symbol, "its levels have moved")
-                self._take(crossed)
-                is_left = any(order.request.symbol == symbol for order in self._journal.orders(only_open=True))
-                if crossed or is_left:
-                    continue  # it fired meanwhile, or the venue has not said what became of it: the next look decides
-            if wanted is not None and self._journal.plan_now(wanted):
-                self._take(self._executor.place([wanted]))
-
-    def _stop_request(self, symbol: str, bar_time: datetime) -> OrderRequest | None:
-        held = self._account.position(symbol)
-        levels = self._account.stop_levels(symbol)
-        if not held or (levels.stop is None and levels.take_profit is None):
-            return None
-        side, rules = Side.SELL if held > 0 else Side.BUY, self._rules.get(symbol)
-        quantity = from_float(abs(held))
-        stop = None if levels.stop is None else in_ticks(from_float(levels.stop), rules)
-        target = None if levels.take_profit is None else in_ticks(from_float(levels.take_profit), rules)
-        kind = f"stop {stop} {target} {quantity}"
-        return OrderRequest(
-            client_order_id=client_order_id(self._config.id, bar_time, symbol, side, Leg.EXIT, kind=kind),
-            symbol=symbol,
-            side=side,
-            leg=Leg.EXIT,
-            quantity=quantity if rules is None else in_lots(quantity, rules),
-            bar_time=bar_time,
-            reference_price=stop or target or Decimal(0),
-            type=OrderType.STOP,
-            stop_price=stop,
-            target_price=target,
-            reason=levels.stop_reason or "take_profit",
-        )
-
-    def _check_losses(self, now: datetime) -> None:
-        """Halt the deployment when its losses reach a limit."""
-        limits = self._config.limits
-        if limits.max_daily_loss is None and limits.max_drawdown_fraction is None:
-            return
-        points = self._store.equity(self._config.id)
-        start = from_float(self._config.backtest.initial_cash)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        before_today = [point.equity for point in points if point.time <= midnight]
-        breach = loss_breach(
-            limits,
-            equity=self.equity,
-            equity_at_day_start=before_today[-1] if before_today else start,
-            highest_equity=max([start, *(point.equity for point in points)]),
-        )
-        if breach is not None and self._guard.halted() is None:
-            halt(self._database, self._config.id, reason=str(breach), by=breach.rule, at=self._clock.now())
-            self._log.error("deployment.halted", reason=str(breach), by=breach.rule)
-
-    def _reconcile(self) -> None:
-        """Compare the account's ledgers with the venue; what is missing there halts those that believe to hold it."""
-        lots = {symbol: rules.lot_size for symbol, rules in self._rules.items()}
-        try:
-            found = self._shortfalls(lots)
-            if found:
-                self._take(self._executor.follow())
-                found = self._shortfalls(lots)
-        except (RateLimited, VenueDown) as error:
-            self._log.warning("reconcile.failed", reason=str(error))
-            return
-        for one in found:
-            if one.may_be_a_stop and one.symbol not in self._suspected:
-                self._log.warning(
-                    "reconcile.shortfall", reason=str(one), note="a stop may just have fired; looked at again next run"
-                )
-                continue
-            for deployment_id in one.deployments:
-                halt(self._database, deployment_id, reason=str(one), by="reconciliation", at=self._clock.now())
-            self._log.error("deployment.halted", reason=str(one), by="reconciliation", deployments=list(one.deployments))
-        self._suspected = {one.symbol for one in found}
-
-    def _shortfalls(self, lots: Mapping[str, Decimal]) -> Sequence[Shortfall]:
-        return shortfalls(self._database, self._oms, account=self._account_name, lots=lots)
-
-    def _sweep_dust(self) -> None:
-        """Book what is left of positions and too little to be sold, so that they end, and are not tried again and again."""
-        if not self._rules:
-            return
-        busy = {order.request.symbol for order in self._journal.orders(only_open=True)}
-        for symbol, position in self._journal.positions().items():
-            rules, price = self._rules.get(symbol), self._guard.closes.get(symbol, position.average_price)
-            if rules is None or symbol in busy or position.quantity <= 0:
-                continue
-            minimum = below_minimum(in_lots(position.quantity, rules), price, rules)
-            if minimum is None:
-                continue
-            bar_time = self._last_bar_time or self._began_at
-            kind = f"dust {position.quantity}"
-            fills = self._journal.write_off(
-                OrderRequest(
-                    client_order_id=client_order_id(self._config.id, bar_time, symbol, Side.SELL, Leg.EXIT, kind=kind),
-                    symbol=symbol,
-                    side=Side.SELL,
-                    leg=Leg.EXIT,
-                    quantity=position.quantity,
-                    bar_time=bar_time,
-                    reference_price=price,
-                    reason=f"dust: {minimum}",
-                )
-            )
-            for fill in fills:
-                self._log.info("position.dust", symbol=symbol, quantity=str(fill.quantity), reason=str(minimum))
-                apply_fill(self._account, fill)
+        if self._last_bar_time is not None and self._guard.halted() is None:
+            self._take(self._stops.protect(self._account, self._last_bar_time))
 
     def _first_new_row(self, bars: Bars) -> int:
         """Return the first row that has not been handled; what closed before the deployment began is history and stays so."""
@@ -399,7 +280,8 @@ class Pipeline:
         for fill in self._in_engine_order(fills):
             apply_fill(self._account, fill)
         if fills:
-            self._sweep_dust()
+            for fill in self._safety.sweep_dust(self._last_bar_time or self._began_at):
+                apply_fill(self._account, fill)
 
     def _point(self, bars: Bars) -> EquityPoint:
         return EquityPoint(time=bars.close_times()[-1].to_pydatetime(), cash=self.cash, equity=self.equity)
@@ -442,7 +324,3 @@ def _turn(request: OrderRequest) -> int:
     if request.type is OrderType.STOP:
         return 2
     return 0 if request.leg is Leg.EXIT else 1
-
-
-def _same_stop(one: OrderRequest, other: OrderRequest) -> bool:
-    return (one.stop_price, one.target_price, one.quantity) == (other.stop_price, other.target_price, other.quantity)

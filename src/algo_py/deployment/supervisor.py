@@ -15,6 +15,7 @@ from pathlib import Path
 
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
+from algo_py.deployment.config import LiveClock
 from algo_py.deployment.launcher import ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
 from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
@@ -27,6 +28,7 @@ from algo_py.workspace_database import open_workspace_database
 LOCK_FILE = "supervisor.lock"
 _POLL_S = 0.1
 _PAUSE_AFTER_ERROR_S = 1.0
+_CLIENTS_AFTER_S = 2.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _EXIT_ALREADY_RUNNING = 75
 
@@ -57,11 +59,12 @@ class Supervisor:
         self._clock = SystemClock()
         self._care: dict[str, _Care] = {}
         self._stopping = False
+        self._has_clients = False
 
     def run(self) -> None:
         """Care until asked to stop, idle for long, or left without a workspace."""
         signal.signal(signal.SIGTERM, self._on_stop)
-        idle_since_s = monotonic_s()
+        idle_since_s = began_s = monotonic_s()
         while not self._stopping and lock_path(self._workspace).exists():
             try:
                 busy = self.step()
@@ -73,6 +76,8 @@ class Supervisor:
                 idle_since_s = monotonic_s()
             elif monotonic_s() - idle_since_s > self._settings.idle_exit_s:
                 break
+            if not self._has_clients and monotonic_s() - began_s > _CLIENTS_AFTER_S:
+                self._load_clients()
             self._clock.sleep(_POLL_S)
 
     def step(self) -> bool:
@@ -108,6 +113,8 @@ class Supervisor:
             return
         if monotonic_s() < care.not_before_s:
             return
+        if isinstance(row.config.clock, LiveClock) and not self._has_clients:
+            self._load_clients()
         care.asked_to_stop_s = None
         care.launched = True
         self._launcher.start(row.id)
@@ -159,6 +166,16 @@ class Supervisor:
         silence_s = (self._clock.now() - row.heartbeat_at).total_seconds()
         if silence_s > 2 * self._settings.stalled_after_s and is_suspended(row.pid, row.pid_created_s):
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
+
+    def _load_clients(self) -> None:
+        """Import the exchanges' client once, before live deployments are forked: each would need the memory for itself.
+
+        A replay needs none, so that the first one does not wait for it.
+        """
+        self._has_clients = True
+        sources = self._workspace.settings().data.sources.values()
+        if any(source == "binance" or source.startswith("ccxt:") for source in sources):
+            import algo_py.finstore.sources.exchange_client  # noqa: F401
 
     def _care_of(self, deployment_id: str) -> _Care:
         return self._care.setdefault(deployment_id, _Care())

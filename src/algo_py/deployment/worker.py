@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
 from algo_py.database import Database
-from algo_py.deployment.config import DeploymentConfig, Replay
+from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.feed import Feed, open_feed
 from algo_py.deployment.logs import LineLog, open_log
 from algo_py.deployment.pipeline import Pipeline, RunResult
@@ -45,6 +45,8 @@ _SLICE_S = 0.2
 _MISSED_MOST = 100_000
 # Exchanges publish a closed bar within a second or two; a run waits so long for the newest one.
 _PATIENCE_S = 10.0
+# How often orders that are under way are asked for between two runs.
+_FOLLOW_S = 2.0
 _FATAL = (AuthFailed, Damaged)
 
 
@@ -81,6 +83,8 @@ class _Life:
         self._state = State.NEW
         self._stopping = False
         self._next_beat_s = 0.0
+        self._pipeline: Pipeline | None = None
+        self._next_follow_s = 0.0
         self._next_run: datetime | None = None
         self._last_fire: datetime = self._row.last_run_at or self._clock.now()
 
@@ -111,6 +115,7 @@ class _Life:
         store = FinStore(self._workspace.finstore)
         feed = open_feed(store, config, fill=self._filling(store), log=self._log)
         pipeline = self._connect(feed, strategy)
+        self._pipeline = pipeline if isinstance(config.clock, LiveClock) else None
         began = config.start or self._row.created_at
         self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
         while True:
@@ -234,9 +239,23 @@ class _Life:
         """Wait for `moment`, beating on the way; False when somebody asked to stop."""
         while not self._stopping:
             self._beat()
+            self._follow()
             if self._clock.sleep_toward(moment, _SLICE_S):
                 return not self._stopping
         return False
+
+    def _follow(self) -> None:
+        """Look after orders that are under way at a venue that fills on its own time; the next run may be a day away."""
+        if self._pipeline is None or monotonic_s() < self._next_follow_s:
+            return
+        self._next_follow_s = monotonic_s() + _FOLLOW_S
+        try:
+            if self._pipeline.has_unsettled:
+                self._pipeline.follow()
+        except _FATAL:
+            raise
+        except (AlgoPyError, SQLAlchemyError) as error:
+            self._log.warning("order.follow_failed", reason=str(error))
 
     def _reach_end(self, pipeline: Pipeline) -> tuple[State, str]:
         end = self._config.end
