@@ -23,6 +23,7 @@ class Lack(StrEnum):
     """What a venue may be unable to do."""
 
     CREDENTIALS = "no credentials are needed"
+    RULES = "the venue has no order rules of its own"
     LOOK_UP = "an order cannot be looked up: every look-up ends in OutcomeUnknown"
     FILLS = "the venue never tells what was filled"
     PARTIAL_FILLS = "orders fill wholly or not at all"

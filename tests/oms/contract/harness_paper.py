@@ -45,6 +45,7 @@ class PaperHarness:
     troubles: Collection[Trouble] = ()
     lacks: Mapping[Lack, str] = {
         Lack.CREDENTIALS: "it is nobody's account",
+        Lack.RULES: "those of the backtest hold",
         Lack.PARTIAL_FILLS: "its bars have no volume to run out of",
         Lack.REPEATED_TRADES: "its fills have one row each",
     }

@@ -34,8 +34,9 @@ def found(harness: Harness, order: OrderRequest) -> OrderReport:
 
 def is_unknown(harness: Harness, order: OrderRequest) -> bool:
     """Return whether the venue says, once it must know, that it does not know the order."""
+    planned_at = harness.now()  # of today: a venue may have forgotten what was before
     harness.settle()
-    return harness.oms().find(order, harness.now() - timedelta(days=1)) is None
+    return harness.oms().find(order, planned_at) is None
 
 
 def test_connecting_names_the_account_and_no_secret(harness: Harness) -> None:
@@ -60,6 +61,9 @@ def test_credentials_that_the_venue_does_not_accept(harness: Harness) -> None:
 
 def test_the_rules_of_the_symbols_that_were_asked_for(harness: Harness) -> None:
     rules = harness.oms().instruments(harness.symbols)
+    if Lack.RULES in harness.lacks:
+        assert not rules
+        return
     assert list(rules) == list(harness.symbols)
     assert all(isinstance(rule, Instrument) and rule.symbol == symbol for symbol, rule in rules.items())
 

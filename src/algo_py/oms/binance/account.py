@@ -1,0 +1,81 @@
+"""The account and its key: which it is, what it may do, what it holds. Nothing is asked here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from algo_py.credentials import Credentials
+from algo_py.errors import AuthFailed, InvalidInput
+from algo_py.market import Market
+from algo_py.oms.binance.placing import is_of
+from algo_py.oms.protocol import PositionReport
+
+_YES: Final = frozenset({"true", "yes", "1", "on"})
+_NO: Final = frozenset({"", "false", "no", "0", "off"})
+
+
+def flag(credentials: Credentials, name: str) -> bool:
+    """Return a switch of `config/.env`; one that is not there is off."""
+    text = credentials.secret(name).get_secret_value().strip().lower() if credentials.has(name) else ""
+    if text not in _YES | _NO:
+        raise InvalidInput(f"{name} in config/.env must be true or false")
+    return text in _YES
+
+
+def account_id(name: str, account: Mapping[str, Any], key: SecretStr) -> str:
+    """Return what names the account: its number at the exchange, or where that is not told a print of its key."""
+    number = account.get("uid")
+    if number is not None:
+        return f"{name}-{number}"
+    return f"{name}-{hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:12]}"
+
+
+def check_account(account: Mapping[str, Any], name: str) -> None:
+    """Refuse an account that may not trade. Raises AuthFailed."""
+    if not account["canTrade"]:
+        raise AuthFailed(f"the account at {name} may not trade", remedy=f"Ask {name} why, and lift the block.")
+
+
+def check_rights(rights: Mapping[str, Any], *, name: str, keys: str, may_withdraw: bool) -> list[str]:
+    """Refuse a key that may do too little or too much; return what a person should know of it. Raises AuthFailed.
+
+    A key that may withdraw is worth the whole account to whoever reads it, and nothing here ever withdraws.
+    """
+    if not rights["enableSpotAndMarginTrading"]:
+        raise AuthFailed(
+            f"the key in {keys}_API_KEY may not trade",
+            remedy=f"Switch on Spot & Margin Trading for it in {name}'s API management.",
+        )
+    warnings = []
+    if rights["enableWithdrawals"]:
+        if not may_withdraw:
+            raise AuthFailed(
+                f"the key in {keys}_API_KEY may withdraw funds",
+                remedy=f"Switch withdrawals off for it, or write {keys}_ALLOW_WITHDRAWALS=true into config/.env.",
+            )
+        warnings.append("the key may withdraw funds; trading does not need that")
+    if not rights["ipRestrict"]:
+        warnings.append("the key works from any address; bind it to this machine's")
+    return warnings
+
+
+def free_cash(account: Mapping[str, Any], market: Market) -> Decimal:
+    """Return how much quote currency is free."""
+    return sum((Decimal(entry["free"]) for entry in account["balances"] if entry["asset"] == market.quote_currency), Decimal(0))
+
+
+def holdings(account: Mapping[str, Any], market: Market) -> Iterator[PositionReport]:
+    """Yield what is held, free and locked, each asset under its symbol with the market's quote currency.
+
+    Whether that symbol is traded is not asked; an asset whose name cannot be that of a symbol is left out.
+    """
+    for entry in account["balances"]:
+        symbol = f"{entry['asset']}/{market.quote_currency}"
+        quantity = Decimal(entry["free"]) + Decimal(entry["locked"])
+        if quantity and entry["asset"] != market.quote_currency and is_of(symbol, market):
+            yield PositionReport(symbol=symbol, quantity=quantity)
