@@ -124,8 +124,14 @@ def refuse_ended(credentials: Credentials, now: datetime) -> None:
 
 
 def _read(client: KiteClient, question: Callable[[Any], _T], *, subject: str, deadline_s: float) -> _T:
+    def sensible(kite: Any) -> _T:
+        try:
+            return question(kite)
+        except UnboundLocalError:  # what its client trips over when the answer is neither a list nor an object
+            raise TypeError("neither a list nor an object") from None
+
     try:
-        answer, _ = client.ask(question, subject=subject, deadline_s=deadline_s)
+        answer, _ = client.ask(sensible, subject=subject, deadline_s=deadline_s)
     except InvalidInput as error:  # nothing in our question is the trader's
         raise VenueDown(error.message, remedy=AGAIN_LATER) from None
     return answer

@@ -38,6 +38,7 @@ _PRODUCTS: Final = (DELIVERY, "MIS")
 _MARKET: Final = "indian_equity"
 # Kite's gateway gives up after a minute; a request that has ended here 10 s after it was sent may live on there until then.
 _SETTLING_S: Final = 60.0
+_PAISA: Final = Decimal("0.01")
 _TIMEOUT_S: Final = 10.0
 
 
@@ -104,7 +105,7 @@ class ZerodhaOMS:
         """Ask who the account belongs to, and what is free."""
         profile = self._kite.read(Profile.read, subject="the profile")
         cash = self._kite.read(
-            lambda kite: Decimal(str(kite.margins("equity")["available"]["live_balance"])), subject="the funds"
+            lambda kite: Decimal(str(kite.margins("equity")["available"]["live_balance"])).quantize(_PAISA), subject="the funds"
         )
         return AccountSummary(account=profile.user_id, cash=cash, warnings=profile.warnings(self._product))
 
@@ -125,9 +126,10 @@ class ZerodhaOMS:
 
     def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
         """Look an order up in the book of the day, by its tag."""
+        asked_at = self._clock.now()
         entry = self._entry(order.client_order_id)
         if entry is None:
-            self._refuse_to_guess(order, planned_at)
+            self._refuse_to_guess(order, planned_at, asked_at)
             return None
         fills: Sequence[Fill] = ()
         if entry.filled:
@@ -155,14 +157,18 @@ class ZerodhaOMS:
 
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills of tagged orders at or after `moment`, oldest first: of today, since Kite keeps no others."""
-        found: Sequence[Fill] = self._kite.read(self._tagged_fills, subject="the trades")
+        trades = self._kite.read(lambda kite: list(kite.trades()), subject="the trades")
+        # The book is read after the trades: so it has every order of theirs.
+        found = self._kite.read(
+            lambda kite: book.fills(trades, ids=book.own_ids(kite.orders()), fee=self._charges.fee), subject="the order book"
+        )
         return [fill for fill in found if fill.time >= moment]
 
     def positions(self) -> Sequence[PositionReport]:
         """Return what the account holds under this product, pledged shares left out."""
+        holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings")
         return self._kite.read(
-            lambda kite: held(kite.holdings(), kite.positions(), product=self._product, market=self._market),
-            subject="holdings and positions",
+            lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market), subject="the positions"
         )
 
     def last_price(self, symbol: str) -> Decimal | None:
@@ -176,7 +182,7 @@ class ZerodhaOMS:
         return self._kite.quote(price, subject=f"the price of {symbol}")
 
     def _entry(self, client_order_id: str) -> book.Entry | None:
-        found = [entry for entry in self._kite.read(_book, subject="the order book") if client_order_id in entry.tags]
+        found = self._kite.read(lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book")
         if len(found) > 1:
             numbers = ", ".join(entry.order_id for entry in found)
             raise Conflict(
@@ -185,9 +191,9 @@ class ZerodhaOMS:
             )
         return found[0] if found else None
 
-    def _refuse_to_guess(self, order: OrderRequest, planned_at: datetime) -> None:
-        """Raise OutcomeUnknown unless an order that is not in the book is certainly not at Kite."""
-        now, own_id = self._clock.now(), order.client_order_id
+    def _refuse_to_guess(self, order: OrderRequest, planned_at: datetime, now: datetime) -> None:
+        """Raise OutcomeUnknown unless an order that was not in the book `now` is certainly not at Kite."""
+        own_id = order.client_order_id
         sent_on = self._sent_at.get(own_id, planned_at).astimezone(INDIA).date()
         if sent_on != now.astimezone(INDIA).date():
             raise OutcomeUnknown(
@@ -201,15 +207,6 @@ class ZerodhaOMS:
                 f"Kite has no order of {order.symbol} with this tag, but for {wait_s:.0f} s one may still be on its way",
                 remedy=AGAIN_LATER,
             )
-
-    def _tagged_fills(self, kite: Any) -> list[Fill]:
-        trades = kite.trades()  # before the book, which then has every order of theirs
-        ids = {entry.order_id: tag for entry in _book(kite) for tag in entry.tags if book.is_own(tag)}
-        return book.fills(trades, ids=ids, fee=self._charges.fee)
-
-
-def _book(kite: Any) -> list[book.Entry]:
-    return book.entries(kite.orders())
 
 
 def _number(order_id: object) -> str:

@@ -27,10 +27,9 @@ Fee = Callable[[Side, Decimal, datetime], Decimal]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An order of the book. `tags` are all that it carries: ours, and those that Kite adds itself."""
+    """An order of the book."""
 
     order_id: str
-    tags: frozenset[str]
     status: str
     message: str
     quantity: Decimal
@@ -41,19 +40,24 @@ class Entry:
         return self.status in _ENDS
 
 
-def entries(rows: Iterable[Mapping[str, Any]]) -> list[Entry]:
-    """Read the order book."""
+def entries(rows: Iterable[Mapping[str, Any]], *, tag: str) -> list[Entry]:
+    """Return the orders of the book that carry a tag."""
     return [
         Entry(
             order_id=_text(row["order_id"]),
-            tags=frozenset(filter(None, (row["tag"], *(row.get("tags") or ())))),
             status=_text(row["status"]),
             message=str(row["status_message"] or ""),
             quantity=_whole(row["quantity"]),
             filled=_whole(row["filled_quantity"]),
         )
         for row in rows
+        if tag in _tags(row)
     ]
+
+
+def own_ids(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return our id of each order of the book that carries one, by Kite's: 20 lower-case alphanumerics."""
+    return {_text(row["order_id"]): tag for row in rows for tag in _tags(row) if re.fullmatch(r"[a-z0-9]{20}", tag)}
 
 
 def fills(rows: Iterable[Mapping[str, Any]], *, ids: Mapping[str, str], fee: Fee) -> list[Fill]:
@@ -104,9 +108,12 @@ def report(client_order_id: str, entry: Entry, fills: Sequence[Fill]) -> OrderRe
     )
 
 
-def is_own(tag: str) -> bool:
-    """Return whether a tag may be one of ours: 20 lower-case alphanumerics."""
-    return re.fullmatch(r"[a-z0-9]{20}", tag) is not None
+def _tags(row: Mapping[str, Any]) -> set[str]:
+    """Return all that an order carries: the tag that was given, and those that Kite adds to it.
+
+    A row without the field is no row of an order book: an order must not seem to be absent because its tag is.
+    """
+    return {str(tag) for tag in (row["tag"], *(row.get("tags") or ())) if tag}
 
 
 def _text(value: object) -> str:
