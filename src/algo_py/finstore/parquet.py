@@ -15,7 +15,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,27 +144,6 @@ def read_group(file: Path, info: FileInfo, number: int) -> Any:
         return opened.table(info, range(number, number + 1), None)
 
 
-def verify(file: Path, info: FileInfo, ranges: Iterable[tuple[int, int]]) -> None:
-    """Compare the checksums of the row groups that these byte ranges [start, end) touch. Raises Damaged.
-
-    A file that is not there, or is another version than `info`, is left alone.
-    """
-    try:
-        with Opened(file) as opened:
-            if opened.signature != info.signature:
-                return
-            touched = {
-                number
-                for start, end in ranges
-                for number, group in enumerate(info.groups)
-                if group.start < end and group.end > start
-            }
-            for number in sorted(touched):
-                opened.check_group(info, number)
-    except FileNotFoundError:
-        return
-
-
 def signature_of(file: Path) -> Signature | None:
     """Return what tells one version of a file from another; None when there is no file."""
     try:
@@ -224,12 +203,6 @@ class Opened:
             raise Refused(f"{self.file} has format {value[_VALUE]}, this Algo.Py reads up to {FORMAT}", remedy="Upgrade Algo.Py.")
         symbols = tuple((str(name), int(rows)) for name, rows in value.get("symbols", ()))
         return FileInfo(self.signature, tuple(Group(*group) for group in value["groups"]), symbols, footer)
-
-    def check_group(self, info: FileInfo, number: int) -> None:
-        """Verify one row group without decoding it."""
-        group = info.groups[number]
-        if zlib.crc32(self._bytes(group.start, group.end)) != group.crc32:
-            raise damaged(self.file, f"row group {number} does not have the checksum that was written")
 
     def table(self, info: FileInfo, groups: range, columns: list[str] | None) -> Any:
         """Read, verify and decode some row groups; all columns when `columns` is None."""

@@ -183,7 +183,7 @@ class Setter:
         return Block(times, block.values[:, order[first]])
 
     def _suspects(self) -> list[Lost]:
-        """Return the bars missing after each symbol's own file: a file that does not say any more what it held may have held them."""
+        """Return the bars missing after each symbol's own files: a file that says nothing any more may have held them."""
         newest_us = to_us(self._newest())
         suspects = []
         for symbol, parts in self._recent().items():

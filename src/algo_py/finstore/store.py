@@ -103,6 +103,24 @@ class FinStore:
         """Return the first and last bar, how many there are, and the gaps between by the market's calendar. Raises NoData."""
         return self._coverage(market, timeframe, symbol)
 
+    def sql(self, query: str, *, market: str | None = None, timeframe: str | None = None) -> pd.DataFrame:
+        """Return the answer to one SELECT over all stored bars, or those of one market or timeframe.
+
+        The view is bars(market, timeframe, symbol, open_time, open, high, low, close, volume): each bar once, in no
+        order; open_time is a TIMESTAMP WITH TIME ZONE in UTC. The query reads nothing else and changes nothing. Raises
+        InvalidInput with DuckDB's message, Damaged when files that it needs are not as they were written.
+        """
+        from algo_py.finstore.questions import Place, answer  # with DuckDB and more of Arrow, which nothing else needs
+
+        wanted = None if market is None else get_market(market).name
+        length = None if timeframe is None else Timeframe.parse(timeframe)
+        places = [
+            Place(name, each.value, self._partition(name, each))
+            for name, each in self._stored_partitions()
+            if wanted in (None, name) and length in (None, each)
+        ]
+        return answer(query, places)
+
     def symbols(self, market: str, timeframe: str) -> tuple[str, ...]:
         """Return the symbols with bars of this market and timeframe, sorted; none is an empty tuple."""
         return tuple(self._partition(market, timeframe).symbols())
