@@ -342,7 +342,7 @@ class TestWhileFilesMove:
 
     def test_files_that_never_stand_still(self, store: FinStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """A new symbol's file is replaced during each attempt: at last the question is given up."""
-        frame = bars(1_000)
+        frame = bars(1_200)
         names = [f"{letter}{letter}/USDT" for letter in "ABCDEFGHIJKL"]
         _append(store, frame[:600], *names)
         original, left = questions._answered, list(names)
