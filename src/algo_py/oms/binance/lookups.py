@@ -21,6 +21,7 @@ MISREAD: Final = (LookupError, TypeError, ValueError, ArithmeticError)
 _ORDER_WEIGHT, _TRADES_OF_ORDER_WEIGHT, _TRADES_WEIGHT = 4.0, 5.0, 20.0
 _TRADES_AT_ONCE: Final = 1_000
 _PAGES_MOST: Final = 100
+_WITHOUT_FILLING: Final = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 
 
 class Lookups:
@@ -54,7 +55,13 @@ class Lookups:
                 remedy="Compare it with the journal, and settle it there by hand.",
             )
         trades = each_once(trade for one in known if one.executed for trade in self._trades_of(order.symbol, one.id))
-        return self.described(order, known, trades)
+        report = self.described(order, known, trades)
+        if len(known) < len(venue_ids(order)) and report.status in _WITHOUT_FILLING:
+            # Both come into being at once, and the one that is not shown yet may be the one that trades.
+            raise OutcomeUnknown(
+                f"{self._connection.name} shows only half of the order {order.client_order_id}", remedy="It is looked up again."
+            )
+        return report
 
     def described(self, order: OrderRequest, known: list[VenueOrder], trades: list[Trade]) -> OrderReport:
         """Return the report of an order from what Binance said of it. Raises what valuing its fees raises."""

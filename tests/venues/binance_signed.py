@@ -1,0 +1,418 @@
+"""The signed part of Binance's spot API, over an account: who asks, what is asked, what goes back.
+
+Written from Binance's public documentation of the spot API ("Endpoint security type", "SIGNED endpoint security", "Trading
+endpoints", "Account endpoints", "Errors") and, for the key's rights, of the wallet API ("Get API Key Permission").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+
+from .binance import Problem, answer, illegal, mandatory, number
+from .binance_matching import STOPS, Matching, Order, OrderList, Ticket, Trade
+from .server import Reply, Request
+
+ORDER, OCO, ORDER_LIST = "/api/v3/order", "/api/v3/orderList/oco", "/api/v3/orderList"
+ACCOUNT, RESTRICTIONS, TRADES = "/api/v3/account", "/sapi/v1/account/apiRestrictions", "/api/v3/myTrades"
+OPEN_ORDERS, ALL_ORDERS, PRICE = "/api/v3/openOrders", "/api/v3/allOrders", "/api/v3/ticker/price"
+
+_CLIENT_ID_RANGE = "^[a-zA-Z0-9-_]{1,36}$"
+_DECIMAL_RANGE = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
+_RECV_WINDOW_MOST = 60_000
+_AHEAD_MOST_MS = 1_000
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An API key and what it may do."""
+
+    name: str
+    secret: str
+    may_trade: bool = True
+    may_withdraw: bool = False
+    is_bound_to_addresses: bool = True
+
+
+class Trading:
+    """The signed part of the API, and the price of a symbol."""
+
+    def __init__(self, matching: Matching, key: Key, now_ms: Callable[[], int]) -> None:
+        self.matching = matching
+        self.key = key
+        self.can_trade = True  # the account, whatever the key may do
+        self.uid = 354_937_868
+        self.lag_ms = 0  # for how long an order cannot be looked up after it was taken
+        self.repeats_trades = False
+        self.withholds_trades = False  # the order is known already, its trades are not
+        self._now_ms = now_ms
+        self._ids = itertools.count(1)
+        self._routes: dict[tuple[str, str], tuple[int, Callable[[Mapping[str, str]], object]]] = {
+            ("GET", ACCOUNT): (20, self._account),
+            ("GET", RESTRICTIONS): (1, self._restrictions),
+            ("POST", ORDER): (1, self._new_order),
+            ("GET", ORDER): (4, self._query_order),
+            ("DELETE", ORDER): (1, self._cancel_order),
+            ("POST", OCO): (1, self._new_pair),
+            ("GET", ORDER_LIST): (4, self._query_list),
+            ("DELETE", ORDER_LIST): (1, self._cancel_list),
+            ("GET", OPEN_ORDERS): (6, self._open_orders),
+            ("GET", ALL_ORDERS): (20, self._all_orders),
+            ("GET", TRADES): (20, self._trades),
+        }
+
+    def weight(self, request: Request) -> int | None:
+        if (request.method, request.path) == ("GET", PRICE):
+            return 2
+        if (request.method, request.path) == ("GET", TRADES) and "orderId" in request.values:
+            return 5
+        route = self._routes.get((request.method, request.path))
+        return None if route is None else route[0]
+
+    def respond(self, request: Request) -> Reply:
+        try:
+            if request.path == PRICE:
+                return answer(self._price(request.values))
+            self._authorise(request)
+            return answer(self._routes[request.method, request.path][1](request.values))
+        except Problem as problem:
+            return problem.reply
+
+    # Who asks, and when
+
+    def _authorise(self, request: Request) -> None:
+        name = request.headers.get("x-mbx-apikey", "")
+        if not re.fullmatch(r"[A-Za-z0-9]+", name):
+            raise Problem(-2014, "API-key format invalid.", status=401)
+        if name != self.key.name or (request.method != "GET" and not self.key.may_trade):
+            raise Problem(-2015, "Invalid API-key, IP, or permissions for action, request ip: 127.0.0.1", status=401)
+        values = dict(request.values)
+        sent = values.pop("signature", "")
+        if not sent:
+            raise Problem(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
+        expected = hmac.new(self.key.secret.encode(), urlencode(values).encode(), hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(sent, expected):
+            raise Problem(-1022, "Signature for this request is not valid.")
+        timestamp = int(mandatory(values, "timestamp"))
+        window = number(values, "recvWindow", 5_000)
+        if window > _RECV_WINDOW_MOST:
+            raise Problem(-1131, "'recvWindow' must be less than 60000.")
+        if timestamp >= self._now_ms() + _AHEAD_MOST_MS:
+            raise Problem(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+        if self._now_ms() - timestamp > window:
+            raise Problem(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+    # Account
+
+    def _account(self, values: Mapping[str, str]) -> dict[str, Any]:
+        hides_empty = values.get("omitZeroBalances") == "true"
+        return {
+            "makerCommission": 10,
+            "takerCommission": 10,
+            "canTrade": self.can_trade,
+            "canWithdraw": True,
+            "canDeposit": True,
+            "brokered": False,
+            "updateTime": self._now_ms(),
+            "accountType": "SPOT",
+            "balances": [
+                {"asset": asset, "free": f"{balance.free:.8f}", "locked": f"{balance.locked:.8f}"}
+                for asset, balance in self.matching.balances.items()
+                if not hides_empty or balance.free or balance.locked
+            ],
+            "permissions": ["SPOT"],
+            "uid": self.uid,
+        }
+
+    def _restrictions(self, _values: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "ipRestrict": self.key.is_bound_to_addresses,
+            "createTime": 1_614_792_000_000,
+            "enableReading": True,
+            "enableWithdrawals": self.key.may_withdraw,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableFutures": False,
+            "permitsUniversalTransfer": False,
+            "enableVanillaOptions": False,
+            "enableSpotAndMarginTrading": self.key.may_trade,
+        }
+
+    def _price(self, values: Mapping[str, str]) -> dict[str, str]:
+        symbol = self._symbol(values)
+        if symbol not in self.matching.prices:
+            raise Problem(-1121, "Invalid symbol.")
+        return {"symbol": symbol, "price": _text(self.matching.prices[symbol])}
+
+    # Orders
+
+    def _new_order(self, values: Mapping[str, str]) -> dict[str, Any]:
+        kind = mandatory(values, "type")
+        symbol = self._symbol(values)
+        ticket = Ticket(
+            symbol=symbol,
+            client_id=self._client_id(values, "newClientOrderId"),
+            side=self._side(values),
+            type=kind,
+            quantity=self._quantity(values, symbol, kind),
+            time_in_force=self._time_in_force(values, kind),
+            price=self._decimal(values, "price", wanted=kind in ("LIMIT", "LIMIT_MAKER")),
+            stop_price=self._decimal(values, "stopPrice", wanted=kind in STOPS),
+        )
+        if kind not in ("MARKET", "LIMIT", "LIMIT_MAKER", *STOPS):
+            raise Problem(-1116, "Invalid orderType.")
+        order = self.matching.place(ticket)
+        default = "FULL" if kind in ("MARKET", "LIMIT") else "ACK"
+        return self._placed(order, values.get("newOrderRespType", default))
+
+    def _new_pair(self, values: Mapping[str, str]) -> dict[str, Any]:
+        symbol, side = self._symbol(values), self._side(values)
+
+        def leg(name: str) -> Ticket:
+            kind = mandatory(values, f"{name}Type")
+            return Ticket(
+                symbol=symbol,
+                client_id=self._client_id(values, f"{name}ClientOrderId"),
+                side=side,
+                type=kind,
+                quantity=self._decimal(values, "quantity", wanted=True),
+                price=self._decimal(values, f"{name}Price", wanted=kind == "LIMIT_MAKER"),
+                stop_price=self._decimal(values, f"{name}StopPrice", wanted=kind in STOPS),
+            )
+
+        made = self.matching.place_pair(self._client_id(values, "listClientOrderId"), leg("above"), leg("below"))
+        return {**self._list(made), "orderReports": [self._placed(order, "RESULT") for order in made.orders]}
+
+    def _cancel_order(self, values: Mapping[str, str]) -> dict[str, Any]:
+        order = self._find(values)
+        if order is None or not order.is_open:
+            raise Problem(-2011, "Unknown order sent.")
+        pair = next((known for known in self.matching.lists if known.id == order.list_id), None)
+        self.matching.cancel(order)
+        return self._canceled(order) if pair is None else self._canceled_list(pair)
+
+    def _cancel_list(self, values: Mapping[str, str]) -> dict[str, Any]:
+        pair = self._find_list(values, "listClientOrderId")
+        if pair is None or not any(order.is_open for order in pair.orders):
+            raise Problem(-2011, "Unknown order list sent.")
+        self.matching.cancel(next(order for order in pair.orders if order.is_open))
+        return self._canceled_list(pair)
+
+    def _query_order(self, values: Mapping[str, str]) -> dict[str, Any]:
+        order = self._find(values)
+        if order is None or self._now_ms() - order.time < self.lag_ms:
+            raise Problem(-2013, "Order does not exist.")
+        return self._queried(order)
+
+    def _query_list(self, values: Mapping[str, str]) -> dict[str, Any]:
+        pair = self._find_list(values, "origClientOrderId")
+        if pair is None:
+            raise Problem(-2018, "Order list does not exist.")
+        return self._list(pair)
+
+    def _open_orders(self, values: Mapping[str, str]) -> list[dict[str, Any]]:
+        wanted = self._symbol(values) if "symbol" in values else None
+        return [self._queried(o) for o in self.matching.orders if o.is_open and wanted in (None, o.symbol)]
+
+    def _all_orders(self, values: Mapping[str, str]) -> list[dict[str, Any]]:
+        symbol, since = self._symbol(values), number(values, "startTime", 0)
+        chosen = [o for o in self.matching.orders if o.symbol == symbol and o.time >= since]
+        return [self._queried(order) for order in chosen[: number(values, "limit", 500)]]
+
+    def _trades(self, values: Mapping[str, str]) -> list[dict[str, Any]]:
+        symbol = self._symbol(values)
+        start, end = number(values, "startTime", 0), number(values, "endTime", self._now_ms())
+        if "startTime" in values and "endTime" in values and end - start > 24 * _HOUR_MS:
+            raise Problem(-1127, "More than 24 hours between startTime and endTime.")
+        limit = number(values, "limit", 500)
+        if limit > 1_000:
+            raise Problem(-1130, "Data sent for parameter 'limit' is not valid.")
+        chosen = [
+            trade
+            for trade in self.matching.trades
+            if trade.symbol == symbol
+            and start <= trade.time <= end
+            and trade.order_id == number(values, "orderId", trade.order_id)
+            and trade.id >= number(values, "fromId", 0)
+        ]
+        if self.withholds_trades:
+            chosen = []
+        is_from_start = {"startTime", "fromId", "orderId"} & values.keys()
+        page = chosen[:limit] if is_from_start else chosen[-limit:]
+        return [_trade(trade) for trade in page for _ in range(2 if self.repeats_trades else 1)]
+
+    def _find(self, values: Mapping[str, str]) -> Order | None:
+        """Return the order that is meant; of several with one client id the newest."""
+        symbol = self._symbol(values)
+        if "orderId" not in values and "origClientOrderId" not in values:
+            raise Problem(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+        known = [order for order in self.matching.orders if order.symbol == symbol]
+        if "orderId" in values:
+            return next((order for order in known if order.id == number(values, "orderId", 0)), None)
+        return next((order for order in reversed(known) if order.client_id == values["origClientOrderId"]), None)
+
+    def _find_list(self, values: Mapping[str, str], name: str) -> OrderList | None:
+        client_id, list_id = values.get(name), number(values, "orderListId", -1)
+        return next((one for one in reversed(self.matching.lists) if one.client_id == client_id or one.id == list_id), None)
+
+    # Parameters
+
+    def _symbol(self, values: Mapping[str, str]) -> str:
+        symbol = mandatory(values, "symbol")
+        if symbol not in self.matching.rules:
+            raise Problem(-1121, "Invalid symbol.")
+        return symbol
+
+    def _side(self, values: Mapping[str, str]) -> str:
+        if mandatory(values, "side") not in ("BUY", "SELL"):
+            raise Problem(-1117, "Invalid side.")
+        return values["side"]
+
+    def _client_id(self, values: Mapping[str, str], name: str) -> str:
+        text = values.get(name, f"made-up-{next(self._ids)}")
+        if not re.fullmatch(_CLIENT_ID_RANGE, text):
+            raise illegal(name, _CLIENT_ID_RANGE)
+        return text
+
+    def _time_in_force(self, values: Mapping[str, str], kind: str) -> str:
+        if kind != "LIMIT":
+            if "timeInForce" in values:
+                raise Problem(-1106, "Parameter 'timeInForce' sent when not required.")
+            return "GTC"
+        if mandatory(values, "timeInForce") not in ("GTC", "IOC", "FOK"):
+            raise Problem(-1115, "Invalid timeInForce.")
+        return values["timeInForce"]
+
+    def _quantity(self, values: Mapping[str, str], symbol: str, kind: str) -> Decimal:
+        if kind == "MARKET" and "quoteOrderQty" in values:
+            step = Decimal(self.matching.rules[symbol].step_size)
+            units = self._decimal(values, "quoteOrderQty", wanted=True) / self.matching.prices[symbol]
+            return units // step * step
+        return self._decimal(values, "quantity", wanted=True)
+
+    def _decimal(self, values: Mapping[str, str], name: str, *, wanted: bool) -> Decimal:
+        if not wanted:
+            if name in values:
+                raise Problem(-1106, f"Parameter '{name}' sent when not required.")
+            return Decimal(0)
+        text = mandatory(values, name)
+        if not re.fullmatch(_DECIMAL_RANGE, text):
+            raise illegal(name, _DECIMAL_RANGE)
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            raise illegal(name, _DECIMAL_RANGE) from None
+        if value != round(value, 8):
+            raise Problem(-1111, f"Parameter '{name}' has too much precision.")
+        return value
+
+    # Answers
+
+    def _placed(self, order: Order, kind: str) -> dict[str, Any]:
+        short = {
+            "symbol": order.symbol,
+            "orderId": order.id,
+            "orderListId": order.list_id,
+            "clientOrderId": order.client_id,
+            "transactTime": order.updated,
+        }
+        if kind == "ACK":
+            return short
+        result = {**short, **_state(order), "workingTime": order.time}
+        if kind == "RESULT":
+            return result
+        fills = [trade for trade in self.matching.trades if trade.order_id == order.id]
+        return {**result, "fills": [_fill(trade) for trade in fills]}
+
+    def _queried(self, order: Order) -> dict[str, Any]:
+        return {
+            "symbol": order.symbol,
+            "orderId": order.id,
+            "orderListId": order.list_id,
+            "clientOrderId": order.client_id,
+            **_state(order),
+            "icebergQty": "0.00000000",
+            "time": order.time,
+            "updateTime": order.updated,
+            "isWorking": order.type not in STOPS or order.is_triggered,
+            "workingTime": order.time,
+        }
+
+    def _canceled(self, order: Order) -> dict[str, Any]:
+        return {
+            **self._placed(order, "RESULT"),
+            "origClientOrderId": order.client_id,
+            "clientOrderId": f"made-up-{next(self._ids)}",
+        }
+
+    def _canceled_list(self, pair: OrderList) -> dict[str, Any]:
+        return {**self._list(pair), "orderReports": [self._canceled(order) for order in pair.orders]}
+
+    def _list(self, pair: OrderList) -> dict[str, Any]:
+        is_open = any(order.is_open for order in pair.orders)
+        return {
+            "orderListId": pair.id,
+            "contingencyType": "OCO",
+            "listStatusType": "EXEC_STARTED" if is_open else "ALL_DONE",
+            "listOrderStatus": "EXECUTING" if is_open else "ALL_DONE",
+            "listClientOrderId": pair.client_id,
+            "transactionTime": pair.time,
+            "symbol": pair.symbol,
+            "orders": [{"symbol": one.symbol, "orderId": one.id, "clientOrderId": one.client_id} for one in pair.orders],
+        }
+
+
+def _state(order: Order) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "price": _text(order.price),
+        "origQty": _text(order.quantity),
+        "executedQty": _text(order.executed),
+        "origQuoteOrderQty": "0.00000000",
+        "cummulativeQuoteQty": _text(order.traded),
+        "status": order.status,
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "side": order.side,
+        "selfTradePreventionMode": "EXPIRE_MAKER",
+    }
+    return {**state, "stopPrice": _text(order.stop_price)} if order.type in STOPS else state
+
+
+def _fill(trade: Trade) -> dict[str, Any]:
+    return {
+        "price": _text(trade.price),
+        "qty": _text(trade.quantity),
+        "commission": _text(trade.commission),
+        "commissionAsset": trade.commission_asset,
+        "tradeId": trade.id,
+    }
+
+
+def _trade(trade: Trade) -> dict[str, Any]:
+    return {
+        "symbol": trade.symbol,
+        "id": trade.id,
+        "orderId": trade.order_id,
+        "orderListId": trade.list_id,
+        "price": _text(trade.price),
+        "qty": _text(trade.quantity),
+        "quoteQty": _text(trade.price * trade.quantity),
+        "commission": _text(trade.commission),
+        "commissionAsset": trade.commission_asset,
+        "time": trade.time,
+        "isBuyer": trade.is_buyer,
+        "isMaker": trade.is_maker,
+        "isBestMatch": True,
+    }
+
+
+def _text(value: Decimal) -> str:
+    return f"{value:.8f}"
