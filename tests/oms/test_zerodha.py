@@ -296,8 +296,16 @@ def test_an_order_ends_only_with_all_its_trades(desk: Desk) -> None:
     assert desk.find(order).status is OrderStatus.ACCEPTED
     desk.server.trades = trades
     assert desk.find(order).status is OrderStatus.FILLED
+    # A part that filled before the rest was canceled.
+    part = desk.order(limit="1000", number=1)
+    desk.server.trade(desk.oms.submit(part).venue_order_id, 4, "1000")
+    desk.oms.cancel(part, NOON)
+    trades, desk.server.trades = desk.server.trades, []
+    assert desk.find(part).status is OrderStatus.ACCEPTED
+    desk.server.trades = trades
+    assert desk.find(part).status is OrderStatus.CANCELED
     # And the other way round: the trades say more than the book.
-    (kept,) = desk.server.orders.values()
+    (kept, _) = desk.server.orders.values()
     kept.status, kept.filled = "OPEN", 1
     assert desk.find(order).status is OrderStatus.FILLED
 
