@@ -1,4 +1,7 @@
-"""Many processes on the same bars, some of them killed at any moment: no torn read, no lost bar, no bar twice."""
+"""Eight processes on the same bars, some of them killed at any moment: no torn read, no lost bar, no bar twice.
+
+They append, load history, compact, read, ask in SQL, revise and adopt. ALGO_PY_CRASH_SECONDS says for how long (default 5).
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,22 @@ from .making import LATE, MARKET, bars
 from .processes import forked
 
 SYMBOLS = tuple(f"{letter}{letter}/USDT" for letter in "ABCDEF")
-ROWS = 20_000  # minutes, over a year's end, so that each symbol has two files
+REVISED = "REV/USDT"  # some of its bars have twice their values, since that was offered and adopted
+SECONDS = float(os.environ.get("ALGO_PY_CRASH_SECONDS", "5"))
+ROWS = int(max(20_000, 1_000 * SECONDS))  # minutes, over a year's end, so that each symbol has two files
 LOAD = 520
-SECONDS = 5.0
 YEAR_END = pd.Timestamp("2023-12-31 18:00Z").to_pydatetime()
-FRAMES = {symbol: bars(ROWS, start=YEAR_END, freq="1min", seed=number) for number, symbol in enumerate(SYMBOLS)}
+FRAMES = {symbol: bars(ROWS, start=YEAR_END, freq="1min", seed=number) for number, symbol in enumerate((*SYMBOLS, REVISED))}
 VALUES = {symbol: frame.to_numpy() for symbol, frame in FRAMES.items()}
 
 
 def _verify(symbol: str, frame: pd.DataFrame, first: int) -> None:
     """Refuse a frame that is not exactly the bars from row `first` on."""
-    expected = VALUES[symbol][first : first + len(frame)]
-    if not np.array_equal(frame.to_numpy(), expected) or not frame.index.equals(FRAMES[symbol].index[first : first + len(frame)]):
+    expected, values = VALUES[symbol][first : first + len(frame)], frame.to_numpy()
+    is_right = len(values) == len(expected) and (values == expected).all(axis=1)
+    if symbol == REVISED and len(values) == len(expected):
+        is_right = is_right | (values == 2 * expected).all(axis=1)
+    if not np.all(is_right) or not frame.index.equals(FRAMES[symbol].index[first : first + len(frame)]):
         raise RuntimeError(f"torn: {symbol} from row {first}, {len(frame)} rows")
 
 
@@ -96,16 +103,54 @@ def _read(folder: Path, stop: Path, parent: int, seed: int) -> None:
             raise RuntimeError(f"coverage of {symbol}: {coverage.rows} rows, {coverage.gaps}")
 
 
+def _ask(folder: Path, stop: Path, parent: int, seed: int) -> None:
+    """Ask for everything, or for one symbol; what has been seen once is seen from then on."""
+    chance = random.Random(seed)
+    store = FinStore(folder)
+    seen = dict.fromkeys((*SYMBOLS, REVISED), 0)
+    while not _is_over(stop, parent):
+        chosen = [chance.choice(SYMBOLS)] if chance.random() < 0.7 else list(seen)
+        names = ", ".join(f"'{symbol}'" for symbol in chosen)
+        answer = store.sql(f"SELECT * FROM bars WHERE symbol IN ({names}) ORDER BY symbol, open_time", market=MARKET)
+        for symbol in chosen:
+            frame = answer[answer["symbol"] == symbol].set_index("open_time")[list(FRAMES[symbol])]
+            _verify(symbol, frame, 0)
+            if len(frame) < seen[symbol]:
+                raise RuntimeError(f"bars have gone: {symbol} had {seen[symbol]}, the answer has {len(frame)}")
+            seen[symbol] = len(frame)
+
+
+def _revise(folder: Path, stop: Path, parent: int, seed: int) -> None:
+    """Append to one symbol, offer other values for some of its bars, now and then adopt them."""
+    chance = random.Random(seed)
+    store = FinStore(folder)
+    while not _is_over(stop, parent):
+        length = _stored(store, REVISED)
+        end = min(ROWS, length + (LOAD if chance.random() < 0.05 else chance.randint(0, 3)))
+        frame = FRAMES[REVISED][max(0, length - 10) : end].copy()
+        other = frame.index[[chance.random() < 0.2 and row < length for row in range(max(0, length - 10), end)]]
+        frame.loc[other] = 2 * FRAMES[REVISED].loc[other]
+        store.append(MARKET, "1m", {REVISED: frame}, now=LATE, source=str(chance.randint(1, 2)))
+        if chance.random() < 0.3:
+            store.adopt_revisions(MARKET, "1m", REVISED, now=LATE)
+        if len(store.revisions(MARKET, "1m")) and chance.random() < 0.5:
+            _verify(REVISED, store.read(MARKET, "1m", REVISED), 0)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.timeout(SECONDS + 120)
 def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
     folder, stop, acknowledged = tmp_path / "finstore", tmp_path / "stop", tmp_path / "acknowledged"
     acknowledged.touch()
     chance, parent = random.Random(7), os.getpid()
     running: dict[int, Callable[[int], None]] = {}
     jobs: list[Callable[[int], None]] = [
-        *[lambda seed: _write(folder, stop, acknowledged, parent, seed)] * 4,
-        *[lambda seed: _read(folder, stop, parent, seed)] * 3,
+        *[lambda seed: _write(folder, stop, acknowledged, parent, seed)] * 3,
+        *[lambda seed: _read(folder, stop, parent, seed)] * 2,
+        *[lambda seed: _revise(folder, stop, parent, seed)] * 2,
+        lambda seed: _ask(folder, stop, parent, seed),
     ]
+    assert len(jobs) == 8
 
     def start(job: Callable[[int], None]) -> None:
         seed = chance.randrange(1_000_000)
@@ -148,6 +193,14 @@ def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
             frame = store.read(MARKET, "1m", symbol)
             _verify(symbol, frame, 0)
             assert len(frame) >= promised[symbol] > 0
+        _verify(REVISED, store.read(MARKET, "1m", REVISED), 0)
+    log = store.revisions(MARKET, "1m", REVISED)
+    assert log["adopted_at"].notna().any()
+    assert store.adopt_revisions(MARKET, "1m", REVISED, now=LATE) >= 0
+    latest = store.revisions(MARKET, "1m", REVISED).drop_duplicates("open_time", keep="last").set_index("open_time")
+    assert latest["adopted_at"].notna().all()
+    read = store.read(MARKET, "1m", REVISED).loc[latest.index]
+    assert np.array_equal(read, latest.filter(like="offered_"))
     assert kills > 10
 
 
