@@ -20,7 +20,7 @@ from tests.venues.binance_trading import BinanceTradingServer
 
 KEY, SECRET = "thekeyofthisaccount", "thesecretofthisaccount"
 SETTLED = timedelta(seconds=16)  # recvWindow, what the engine may need, and a second
-REQUEST_S = 1.0
+REQUEST_S = 0.7
 _BAR = datetime(2025, 1, 1, tzinfo=UTC)
 
 

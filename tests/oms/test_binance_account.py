@@ -48,8 +48,8 @@ def test_a_key_that_may_withdraw_is_refused_unless_that_is_wanted(desk: Desk) ->
 
 
 def test_an_adapter_that_was_refused_its_key_sends_nothing(desk: Desk) -> None:
+    oms = desk.connected()
     desk.server.change_key(may_withdraw=True)
-    oms = desk.open()
     with pytest.raises(AuthFailed):
         oms.connect()
     with pytest.raises(Refused, match="not connected"):

@@ -94,6 +94,7 @@ class BinanceOMS:
         self._connection = Connection(self._access, clock, limit or self._exchange.limit(host))
         self._lookups = Lookups(self._connection, Fees(self._connection, market))
         self._symbols = dict.fromkeys(symbols)
+        self._is_checked = False
         self._connected_ms: int | None = None
         self._sent_ms: dict[str, int] = {}  # by our id, the time that the request of an order carried, until the order is found
 
@@ -116,6 +117,7 @@ class BinanceOMS:
 
     def connect(self) -> AccountSummary:
         """Ask Binance's clock, the account and what the key may do. Raises AuthFailed, VenueDown, RateLimited."""
+        self._is_checked = False
         connected_ms = self._connection.synchronise()
         account = self._account()
         warnings: list[str] = []
@@ -136,7 +138,7 @@ class BinanceOMS:
             )
         except MISREAD:
             raise self._misread("the account") from None
-        self._connected_ms = connected_ms
+        self._is_checked, self._connected_ms = True, connected_ms
         return summary
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
@@ -154,7 +156,7 @@ class BinanceOMS:
         A market order's answer brings its fills. Where their fees cannot be valued now the report says ACCEPTED, and the next
         look-up brings them. Raises Rejected, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was not executed.
         """
-        if self._connected_ms is None:
+        if not self._is_checked:
             raise Refused(f"{self._name} is not connected, so its key has not been checked", remedy="Connect first.")
         placing = placing_of(order, self._market, self.capabilities, name=self._name)
         own_id, subject = order.client_order_id, f"the order for {order.symbol}"

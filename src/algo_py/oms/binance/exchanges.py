@@ -10,7 +10,7 @@ Sources: Binance Spot API, REST, sections "General API Information", "IP Limits"
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,13 +36,14 @@ class Exchange:
     order_types: frozenset[OrderType]
     holds_targets: bool
     can_tell_rights: bool
-    keys: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", self.id.upper())
+    @property
+    def keys(self) -> str:
+        """What the names of its keys in config/.env begin with."""
+        return self.id.upper()
 
     def limit(self, host: str, *, folder: Path | None = None) -> SharedLimit:
-        """Return the limit of `host`. Its name is that of the limit which bars keep: one budget, and one silence after a 429.
+        """Return the limit of `host`. At Binance it has the name of the limit that bars keep: one budget, and one silence after a 429.
 
         Bars may use 300 at once, orders more: so an order does not wait behind bars, but bars wait after orders. At most
         `weight_at_once` and a minute at `weight_per_s` together come in one minute: 5,700 of Binance's 6,000.
