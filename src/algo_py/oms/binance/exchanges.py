@@ -43,7 +43,7 @@ class Exchange:
         return self.id.upper()
 
     def limit(self, host: str, *, folder: Path | None = None) -> SharedLimit:
-        """Return the limit of `host`. At Binance it has the name of the limit that bars keep: one budget, and one silence after a 429.
+        """Return the limit of `host`. At Binance bars keep the one of the same name: one budget, and one silence after a 429.
 
         Bars may use 300 at once, orders more: so an order does not wait behind bars, but bars wait after orders. At most
         `weight_at_once` and a minute at `weight_per_s` together come in one minute: 5,700 of Binance's 6,000.
