@@ -25,7 +25,7 @@ import psycopg
 
 USER = "algo"
 PASSWORD = "not/in:any@message"  # needs percent-encoding in a URL
-_ENCODED = "not%2Fin%3Aany%40message"
+ENCODED_PASSWORD = "not%2Fin%3Aany%40message"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -71,7 +71,7 @@ class PostgresServer:
         self._process = None
 
     def url(self, name: str) -> str:
-        return f"postgresql://{USER}:{_ENCODED}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{USER}:{ENCODED_PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def connect(self, name: str = "postgres") -> psycopg.Connection[Any]:
         """Open a connection that is no part of what is tested."""

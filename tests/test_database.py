@@ -161,7 +161,6 @@ def test_no_update_of_any_process_is_lost(numbers: Database, database_url: str) 
 import sqlalchemy as sa
 from algo_py.database import Database
 database = Database({database_url!r})
-input()
 for turn in range(40):
     with database.write(durable=bool(turn % 2)) as connection:
         n = connection.execute(sa.text("SELECT max(n) FROM numbers")).scalar_one()
@@ -250,24 +249,25 @@ def test_the_database_sorts_and_compares_moments_as_moments(database: Database) 
 
 @contextmanager
 def running(code: str, *, processes: int, exit_code: int = 0) -> Iterator[list[str]]:
-    """Run code in several processes at once, which get the URL by standard input like the code; yield what they printed."""
+    """Run code in several processes that begin at the same moment, wait for their ends, and yield what they printed."""
+    prepare = "import sys, alembic.command, algo_py.database, psycopg; print('ready', flush=True); exec(sys.stdin.read())"
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", "import sys; exec(sys.stdin.readline().encode().decode('unicode_escape'))"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-c", prepare], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(processes)
     ]
     for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
         assert process.stdin is not None
-        process.stdin.write(code.encode("unicode_escape").decode() + "\n")
-        process.stdin.flush()
+        process.stdin.write(code)
+        process.stdin.close()
+        process.stdin = None  # so that `communicate` does not try to write
     outputs = []
     for process in started:
-        output, complaint = process.communicate("\n", timeout=60)
+        output, complaint = process.communicate(timeout=60)
         assert process.returncode == exit_code, complaint
         outputs.append(output.strip())
     yield outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -215,6 +216,21 @@ def test_without_the_driver_one_is_told_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(Refused, match=r"driver is not installed.*pip install 'algo-py\[postgresql\]'"):
         Database("postgresql://algo@localhost/algo")
+
+
+def test_a_fork_does_not_end_the_parents_session(database: Database) -> None:
+    session = sa.text("SELECT pg_backend_pid()")
+    with database.read() as connection:
+        before = connection.execute(session).scalar()
+    child = os.fork()
+    if child == 0:
+        try:
+            database.forget()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    with database.read() as connection:
+        assert connection.execute(session).scalar() == before
 
 
 def test_an_idle_database_holds_one_connection(postgresql: PostgresServer, url: str, database: Database) -> None:
