@@ -36,6 +36,7 @@ _SETTINGS = {
 }
 _START_TIMEOUT_S = 30.0
 _TRIES = 3
+_MEMORY_LEAST = 1 << 30
 
 
 class PostgresServer:
@@ -121,7 +122,7 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     """Run a server in a folder of its own; both are gone afterwards."""
     # Not pytest's temporary folder: that one is closed to other users.
-    folder = Path(tempfile.mkdtemp(prefix="algo-py-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="algo-py-postgresql-", dir=_memory()))
     try:
         server = PostgresServer(folder)
         server.start()
@@ -131,6 +132,14 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def _memory() -> Path | None:
+    """Return a folder in memory, where databases are made several times quicker than on a disk; None without a suitable one."""
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return None
+    return folder if shutil.disk_usage(folder).free >= _MEMORY_LEAST else None
 
 
 def _unprivileged() -> dict[str, Any]:

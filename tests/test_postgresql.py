@@ -190,6 +190,7 @@ def test_a_user_who_may_not_create_tables_is_told_what_to_do(postgresql: Postgre
         "postgresql://algo:p@s:sw0rd@localhost/algo",
         "postgresql://algo:p@s/sw0rd@localhost/algo",
         "postgresql://algo:p@s?sw0rd@localhost/algo",
+        "postgresql://algo:p@sw0rd?a=b@localhost/algo",
         "postgresql://algo:sw0rd@localhost:five/algo",
         "postgresql://algo:sw0rd@localhost",
         "mysql://algo:sw0rd@localhost/algo",

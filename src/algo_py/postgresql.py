@@ -44,7 +44,7 @@ def make_engine(url: URL, *, lock_timeout_s: float) -> Engine:
 
     Raises InvalidInput when the URL is ambiguous, Refused when the driver is not installed.
     """
-    if any("@" in (part or "") for part in (url.host, url.database, *url.query)):
+    if "@" in f"{url.host} {url.database} {dict(url.query)}":
         raise InvalidInput(
             "the database's URL has more than one @",
             remedy="In its user and password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25.",
