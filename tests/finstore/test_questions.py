@@ -6,17 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from algo_py.errors import Conflict, Damaged, InvalidInput, NotFound
-from algo_py.finstore import FinStore, questions
+from algo_py.errors import Damaged, InvalidInput, NotFound
+from algo_py.finstore import FinStore
 from algo_py.finstore.parquet import read_info
 
 from .making import DELTAS_BEFORE_A_MERGE, LATE, MARKET, START, SYMBOL, bars, bars_at
@@ -160,7 +158,7 @@ class TestWhatIsRefused:
                 "SELECT nosuch FROM bars",
                 r"Binder Error: Referenced column \"nosuch\" not found in FROM clause! Candidate bindings",
             ),
-            ("SELECT * FROM nothing", r"Table with name nothing does not exist!.*There is one view, bars\(market, timeframe"),
+            ("SELECT * FROM nothing", r"Table with name nothing does not exist!.*There is one table, bars\(market, timeframe"),
             ("SELECT 'x'::INT", "Could not convert string 'x' to INT32"),
             ("", "one SELECT statement"),
             ("-- nothing", "one SELECT statement"),
@@ -287,77 +285,6 @@ class TestDamage:
             FinStore(store.folder).sql(ALL)
 
 
-class TestWhileFilesMove:
-    """Writers are let in at each step of a question."""
-
-    @staticmethod
-    def _writers(store: FinStore, frame: pd.DataFrame) -> dict[str, Callable[[], None]]:
-        def load() -> None:
-            _append(store, frame[:2_000], SYMBOL, OTHER)
-
-        def fold() -> None:
-            store.compact(MARKET, "1h")
-
-        def adopt() -> None:
-            for symbol in (SYMBOL, OTHER):
-                store.adopt_revisions(MARKET, "1h", symbol, now=LATE)
-
-        def new_symbols() -> None:
-            _append(store, frame[:1_500], "NEW/USDT")
-            _append(store, frame[:5], "NEWER/USDT")
-
-        return {"load": load, "fold": fold, "adopt": adopt, "new symbols": new_symbols}
-
-    @pytest.mark.parametrize("writer", ["load", "fold", "adopt", "new symbols"])
-    @pytest.mark.parametrize("step", ["_taken", "_not_in", "_in_memory", "_span", "_fragment", "Opened", "_frame"])
-    def test_between_two_steps(self, store: FinStore, monkeypatch: pytest.MonkeyPatch, step: str, writer: str) -> None:
-        frame = bars(2_000)
-        other = frame[300:301] * 2
-        _append(store, frame[:600], SYMBOL, OTHER)
-        for row in range(600, 620):
-            _append(store, frame[row : row + 1], SYMBOL, OTHER)
-        _append(store, other, SYMBOL, OTHER)
-        writers = self._writers(FinStore(store.folder), frame)
-        original = getattr(questions, step)
-        calls: list[str] = []
-
-        def overtaken(*arguments: object) -> object:
-            if len(calls) < 2:
-                calls.append(step)
-                writers[writer]()
-            return original(*arguments)
-
-        monkeypatch.setattr(questions, step, overtaken)
-        revised = frame.copy()
-        revised.loc[other.index] = other
-        answer = store.sql(ALL)
-        assert calls
-        for symbol in (SYMBOL, OTHER):
-            read = answer[answer["symbol"] == symbol].set_index("open_time")[list(frame)]
-            assert len(read) in (620, 2_000)
-            if writer == "adopt" and read.loc[other.index[0], "open"] == other["open"].iloc[0]:
-                _assert_same(read, revised[: len(read)])
-            else:
-                _assert_same(read, frame[: len(read)])
-
-    def test_files_that_never_stand_still(self, store: FinStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A new symbol's file is replaced during each attempt: at last the question is given up."""
-        frame = bars(1_200)
-        names = [f"{letter}{letter}/USDT" for letter in "ABCDEFGHIJKL"]
-        _append(store, frame[:600], *names)
-        original, left = questions._answered, list(names)
-
-        def overtaken(*arguments: Any) -> Any:
-            if left:
-                _append(store, frame, left.pop())
-            return original(*arguments)
-
-        monkeypatch.setattr(questions, "_answered", overtaken)
-        with pytest.raises(Conflict, match="kept changing"):
-            store.sql(ALL)
-        assert len(store.sql(ALL)) > 0  # two symbols were left to move
-
-
 def test_a_writer_process_at_work(store: FinStore, tmp_path: Path) -> None:
     """Whatever moves: each symbol's bars are a gapless beginning of all, never fewer than before, each once."""
     names = [f"{letter}{letter}/USDT" for letter in "ABCD"]
@@ -401,8 +328,7 @@ def test_a_writer_process_at_work(store: FinStore, tmp_path: Path) -> None:
 
 def test_a_process_that_asked_ends_quietly(store: FinStore) -> None:
     _append(store, bars(600))
-    code = (
-        "import sys, pathlib, algo_py.finstore as f; print(len(f.FinStore(pathlib.Path(sys.argv[1])).sql('SELECT * FROM bars')))"
-    )
+    lines = ["import pathlib, sys", "from algo_py.finstore import FinStore", "store = FinStore(pathlib.Path(sys.argv[1]))"]
+    code = "\n".join([*lines, "print(len(store.sql('SELECT * FROM bars')))"])
     done = subprocess.run([sys.executable, "-c", code, str(store.folder)], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("600\n", "")

@@ -106,7 +106,7 @@ class FinStore:
     def sql(self, query: str, *, market: str | None = None, timeframe: str | None = None) -> pd.DataFrame:
         """Return the answer to one SELECT over all stored bars, or those of one market or timeframe.
 
-        The view is bars(market, timeframe, symbol, open_time, open, high, low, close, volume): each bar once, in no
+        The table is bars(market, timeframe, symbol, open_time, open, high, low, close, volume): each bar once, in no
         order; open_time is a TIMESTAMP WITH TIME ZONE in UTC. The query reads nothing else and changes nothing. Raises
         InvalidInput with DuckDB's message, Damaged when files that it needs are not as they were written.
         """
