@@ -12,8 +12,8 @@ from streamlit.navigation.page import Page
 from algo_py.dashboard import theme
 from algo_py.dashboard.clients import clients
 from algo_py.dashboard.components.errors import page_border
-from algo_py.dashboard.context import BACKTEST, DEPLOYMENT, OVERVIEW, SWEEP, Context
-from algo_py.dashboard.screens import backtest, deployment, overview, sweep
+from algo_py.dashboard.context import BACKTEST, DATA, DEPLOYMENT, OVERVIEW, SWEEP, Context
+from algo_py.dashboard.screens import backtest, data, deployment, overview, sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class _Entry:
 
 _PAGES = (
     _Entry(OVERVIEW, "Overview", overview.show),
+    _Entry(DATA, "Data", data.show),
     _Entry(BACKTEST, "Strategy Backtest", backtest.show),
     _Entry(SWEEP, "Parameter Sweep", sweep.show),
     _Entry(DEPLOYMENT, "Strategy Deployment", deployment.show),

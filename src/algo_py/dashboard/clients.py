@@ -12,6 +12,7 @@ from algo_py.clock import Clock, SystemClock
 from algo_py.deployment import DeploymentManager
 from algo_py.errors import Refused
 from algo_py.finstore import Coverage, FinStore
+from algo_py.finstore.instruments import InstrumentCache
 from algo_py.settings import Workspace
 from algo_py.strategy.registry import StrategyRegistry
 
@@ -25,6 +26,7 @@ class Clients:
     workspace: Workspace
     clock: Clock
     bars: FinStore
+    rules: InstrumentCache
     backtests: SnapshotStore
     deployments: DeploymentManager
 
@@ -44,6 +46,7 @@ def _clients(root: str) -> Clients:
         workspace=workspace,
         clock=clock,
         bars=FinStore(workspace.finstore),
+        rules=InstrumentCache(workspace.instruments, clock),
         backtests=SnapshotStore(workspace, clock=clock),
         deployments=DeploymentManager(workspace, clock=clock),
     )
@@ -67,6 +70,11 @@ def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
 def coverage(workspace: Workspace) -> list[tuple[str, str, str, Coverage]]:
     """Return (market, timeframe, symbol, coverage) of everything stored, at most half a minute old."""
     return _coverage(str(workspace.root))
+
+
+def forget_coverage() -> None:
+    """Have the coverage of everything looked at anew: a page has just changed what is stored."""
+    _coverage.clear()
 
 
 @st.cache_data(show_spinner="Looking at the stored bars", ttl=_COVERAGE_KEPT_S)

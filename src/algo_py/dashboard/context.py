@@ -10,7 +10,7 @@ from streamlit.navigation.page import Page
 
 from algo_py.dashboard.clients import Clients
 
-OVERVIEW, BACKTEST, SWEEP, DEPLOYMENT = "overview", "backtest", "sweep", "deployment"
+OVERVIEW, DATA, BACKTEST, SWEEP, DEPLOYMENT = "overview", "data", "backtest", "sweep", "deployment"
 
 
 @dataclass(frozen=True, slots=True)

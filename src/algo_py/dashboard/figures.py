@@ -6,6 +6,7 @@ value, so that no peak and no drawdown disappears.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -14,7 +15,20 @@ import pandas as pd
 from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly loads its names lazily
 
 from algo_py.backtest.report import drawdown
-from algo_py.dashboard.theme import ENTRY, EXIT, FALL, HEAT, LINE, PRICE, RISE, SHADE
+from algo_py.dashboard.theme import (
+    ALL_STORED,
+    ENTRY,
+    EXIT,
+    FALL,
+    HEAT,
+    LINE,
+    NOT_TO_BE_HAD,
+    NOTHING_STORED,
+    PART_STORED,
+    PRICE,
+    RISE,
+    SHADE,
+)
 
 MOST_POINTS: Final = 2_000
 MOST_LIVE_POINTS: Final = 600
@@ -24,6 +38,23 @@ _HEIGHT: Final = 380
 _NUMBER: Final = ",.8~g"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOTHING: Final = "#eef1f5"  # opaque, so that the text on each shade contrasts with it
+# Fields of coverage: shares from 0 to below 1, then these two.
+_COMPLETE: Final = 2.0
+_ABSENT: Final = 3.0
+_COVERAGE_COLORS: Final = [
+    [0.0, NOTHING_STORED],
+    [1 / 3, PART_STORED],
+    [1 / 3, ALL_STORED],
+    [5 / 6, ALL_STORED],
+    [5 / 6, NOT_TO_BE_HAD],
+    [1.0, NOT_TO_BE_HAD],
+]
+_COVERAGE_LEGEND: Final = {
+    "all bars stored": ALL_STORED,
+    "some missing": PART_STORED,
+    "none stored": NOTHING_STORED,
+    "the rest is not at the source": NOT_TO_BE_HAD,
+}
 _Trace = dict[str, Any]
 
 
@@ -169,6 +200,58 @@ def heat_figure(
         "yaxis": {"type": "category", "title": {"text": y}, "showgrid": False},
     }
     return _figure([field, ring], layout)
+
+
+def coverage_figure(shares: pd.DataFrame, absent: pd.DataFrame, text: pd.DataFrame, *, ticks: Mapping[str, str]) -> Figure:
+    """Draw a strip for each row: the share of the bars that is stored, by stretches of time, which are the columns' labels.
+
+    shares: fractions, NaN where there is nothing to say. absent: where all that lacks is not to be had. text: what is said of
+    each field under the pointer. ticks: which columns are written under the strips, and how.
+    """
+    levels = shares.to_numpy(dtype=np.float64, copy=True)
+    levels[levels == 1.0] = _COMPLETE
+    levels[absent.to_numpy(dtype=np.bool_)] = _ABSENT
+    field: _Trace = {
+        "type": "heatmap",
+        "x": shares.columns.tolist(),
+        "y": shares.index.tolist(),
+        "z": levels,
+        "zmin": 0.0,
+        "zmax": _ABSENT,
+        "text": text.to_numpy(),
+        "hovertemplate": "<b>%{y}</b><br>%{x}<br>%{text}<extra></extra>",
+        "hoverongaps": False,
+        "colorscale": _COVERAGE_COLORS,
+        "showscale": False,
+        "ygap": 5,
+    }
+    legend: list[_Trace] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": [None],
+            "y": [None],
+            "marker": {"symbol": "square", "size": 11, "color": color},
+        }
+        for name, color in _COVERAGE_LEGEND.items()
+    ]
+    layout = {
+        "height": 64 + 24 * len(shares),
+        "hovermode": "closest",
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False},
+        "xaxis": {
+            "type": "category",
+            "showgrid": False,
+            "tickmode": "array",
+            "tickvals": list(ticks),
+            "ticktext": list(ticks.values()),
+            "tickangle": 0,
+        },
+        "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False, "dtick": 1},
+    }
+    return _figure([field, *legend], layout)
 
 
 def _money_line(equity: pd.Series, currency: str) -> _Trace:

@@ -16,6 +16,10 @@ ENTRY: Final = "#16a06f"
 EXIT: Final = "#d33f4a"
 HEAT: Final = "Viridis"
 SHADE: Final = "rgba(217, 82, 92, 0.18)"
+ALL_STORED: Final = "#7ea6f2"
+PART_STORED: Final = "#f0b54a"
+NOTHING_STORED: Final = "#d33f4a"
+NOT_TO_BE_HAD: Final = "#a3adba"
 
 _ASSETS = Path(__file__).parent / "assets"
 

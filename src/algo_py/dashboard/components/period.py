@@ -51,8 +51,9 @@ def period_picker(store: FinStore, universe: Universe, *, key: str) -> Period:
         help=f"The day after the last one ({zone.key})",
         persist_state="session",
     )
-    return Period(_midnight(start, market), _midnight(end, market))
+    return Period(midnight(start, market), midnight(end, market))
 
 
-def _midnight(day: date, market: Market) -> datetime:
+def midnight(day: date, market: Market) -> datetime:
+    """Return when a day begins in the market's own time zone."""
     return datetime.combine(day, time(), market.time_zone).astimezone(UTC)
