@@ -7,7 +7,7 @@ WORKSPACE ?= workspace
 HOST ?= 127.0.0.1
 PORT ?= 8501
 
-.PHONY: help run test check bench browser lock clean
+.PHONY: help run test check crash bench browser lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@tail -n 4 $(VENV)/imports.log
+
+crash: $(VENV)/.dev ## Kill processes at every step and at random for long: over 2,000 deaths of orders, a minute of the store
+	@ALGO_PY_CRASH_SEEDS=40 ALGO_PY_CRASH_SECONDS=60 $(BIN)/python -m pytest -n 2 --dist load tests/oms/test_every_step.py tests/finstore/test_processes.py
 
 bench: $(VENV)/.dev ## Measure speed and memory against the references, in one run
 	@$(BIN)/python -m benchmarks

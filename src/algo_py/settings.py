@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from algo_py.errors import InvalidInput
 
@@ -30,16 +30,31 @@ class SupervisorSettings(BaseModel):
     idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")
 
 
+class ZerodhaSettings(BaseModel):
+    """How orders go to Zerodha."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    product: Literal["CNC", "MIS"] = Field("CNC", description="CNC: delivery; MIS: intraday, which Zerodha closes itself")
+
+
+_USUAL_SOURCES = {"crypto_binance": "binance", "indian_equity": "kite"}
+
+
 class DataSettings(BaseModel):
     """Where bars come from, and how long anybody waits for them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: Mapping[str, str] = Field(
-        {"crypto_binance": "binance", "indian_equity": "kite"},
-        description="The source of each market's bars; none: bars arrive by import only",
+        _USUAL_SOURCES, description="The source of each market's bars; none: bars arrive by import only"
     )
     fill_timeout_s: float = Field(45.0, gt=0, description="How long a deployment's run may spend on filling gaps, seconds")
+
+    @field_validator("sources")
+    @classmethod
+    def _with_usual(cls, sources: Mapping[str, str]) -> Mapping[str, str]:
+        return {**_USUAL_SOURCES, **sources}
 
 
 class Settings(BaseModel):
@@ -49,6 +64,7 @@ class Settings(BaseModel):
 
     supervisor: SupervisorSettings = SupervisorSettings()
     data: DataSettings = DataSettings()
+    zerodha: ZerodhaSettings = ZerodhaSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from algo_py.errors import NotFound, Rejected
 from algo_py.market import get_market
 from algo_py.oms import PaperOMS, open_oms
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id
+from algo_py.settings import Workspace
 
 BAR = datetime(2025, 1, 1, tzinfo=UTC)
 NEXT = BAR + timedelta(hours=1)
@@ -213,7 +215,9 @@ def test_an_oms_that_does_not_exist_is_refused_by_name(desk: Desk) -> None:
             "robinhood",
             database=desk.database,
             clock=FrozenClock(BAR),
-            account="d1",
+            workspace=Workspace(Path("nowhere")),
+            deployment_id="d1",
+            deployment_name="mine",
             market=get_market("crypto_binance"),
             symbols=SYMBOLS,
             config=desk.config,

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
 from algo_py.clock import Clock, SystemClock, monotonic_s
+from algo_py.credentials import Credentials
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
 from algo_py.deployment.logs import read_log, tail_log
 from algo_py.deployment.processes import is_locked
@@ -26,8 +27,9 @@ from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import lock_path
-from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
-from algo_py.oms import oms_names
+from algo_py.errors import Conflict, InvalidInput, Refused
+from algo_py.market import get_market
+from algo_py.oms import check_oms, oms_choice
 from algo_py.orders.halts import ALL, Halt, all_halts, halt, halt_of, resume
 from algo_py.orders.journal import JournaledOrder, fills_of, orders_of
 from algo_py.orders.ledger import Ledger, fold
@@ -92,8 +94,10 @@ class DeploymentManager:
     def configure(self, request: DeploymentRequest) -> tuple[DeploymentConfig, Snapshot]:
         """Turn a request into a complete configuration, or refuse it by name. Writes nothing."""
         snapshot = SnapshotStore(self._workspace).load(request.backtest)
-        if request.oms not in oms_names():
-            raise NotFound(f"there is no OMS {request.oms!r}", remedy=f"Use one of {', '.join(oms_names())}.")
+        check_oms(request.oms, get_market(snapshot.config.market))
+        state = oms_choice(request.oms).state(Credentials.of(self._workspace))
+        if state.startswith("missing"):
+            raise Refused(f"{request.oms} cannot be used: {state}", remedy="config/.env.example says where each key comes from.")
         _check_carried_out(snapshot)
         backtest = _with_overrides(snapshot, request)
         now = self._clock.now()

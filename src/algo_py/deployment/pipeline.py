@@ -126,10 +126,10 @@ class Pipeline:
         """Whether an order is under way at a venue that fills on its own time, a resting stop aside."""
         return any(order.request.type is not OrderType.STOP for order in self._journal.orders(only_open=True))
 
-    def follow(self) -> None:
-        """Look after orders that are under way, between two runs."""
+    def follow(self, now: datetime) -> None:
+        """Look after orders that are under way, between two runs: a venue may forget overnight what nobody has asked it."""
         if not self._is_in_doubt:
-            self._take(self._executor.follow())
+            self._take(self._executor.recover(self._comes_too_late(now)) + self._executor.follow())
             self._protect()
 
     def run(self, now: datetime) -> RunResult:

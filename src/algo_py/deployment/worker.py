@@ -26,7 +26,7 @@ from algo_py.deployment.processes import ProcessLock, created_s
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
-from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.gaps import GapFiller
@@ -97,6 +97,9 @@ class _Life:
                 ended, reason = self._trade()
             except _StopRequested:
                 ended, reason = State.STOPPED, "stopped by request"
+            except DatabaseDown as error:
+                self._log.error("deployment.crashed", reason=str(error))
+                return EXIT_FAILED  # the supervisor starts it again, once the database answers
             except AlgoPyError as error:
                 self._log.error("deployment.failed", reason=str(error))
                 ended, reason = State.ERROR, str(error)
@@ -152,9 +155,11 @@ class _Life:
         config = self._config
         oms: OMS = open_oms(
             config.oms,
+            workspace=self._workspace,
             database=self._database,
             clock=self._clock,
-            account=config.id,
+            deployment_id=config.id,
+            deployment_name=config.name,
             market=config.market,
             symbols=config.backtest.symbols,
             config=config.backtest.portfolio_config(),
@@ -251,7 +256,7 @@ class _Life:
         self._next_follow_s = monotonic_s() + _FOLLOW_S
         try:
             if self._pipeline.has_unsettled:
-                self._pipeline.follow()
+                self._pipeline.follow(self._clock.now())
         except _FATAL:
             raise
         except (AlgoPyError, SQLAlchemyError) as error:
