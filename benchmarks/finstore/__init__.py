@@ -67,11 +67,8 @@ def _measure(folder: Path) -> None:
     _row("the same, a store object that has seen nothing yet", _timed(lambda: _tails(FinStore(store.folder)), times=5))
     _questions(store, over, duck, "")
     _appends(store, plain, over, duck)
-    _row(
-        f"last {_TAIL} bars of {len(_CHOSEN)} symbols, after {_APPENDS} appends",
-        _timed(lambda: _tails(store), times=10),
-        budget_ms=30,
-    )
+    after = f"after {_APPENDS} appends"
+    _row(f"last {_TAIL} bars of {len(_CHOSEN)} symbols, {after}", _timed(lambda: _tails(store), times=10), budget_ms=30)
     _questions(store, over, duck, f", {after}")
     _row("coverage of 500 symbols", _timed(lambda: [store.coverage(_MARKET, _TIMEFRAME, symbol) for symbol in _SYMBOLS], times=3))
     _row("compaction", _timed(lambda: store.compact(_MARKET, _TIMEFRAME), times=1))

@@ -308,7 +308,7 @@ def test_a_writer_process_at_work(store: FinStore, tmp_path: Path) -> None:
     store.append(MARKET, "1m", {name: frame[:3] for name, frame in frames.items()}, now=LATE)
     pid = forked(write)
     seen, questions_asked = dict.fromkeys(names, 0), 0
-    deadline = time.monotonic() + 3.0
+    deadline = time.monotonic() + 2.0
     try:
         while time.monotonic() < deadline:
             answer = store.sql(ALL)
@@ -322,8 +322,8 @@ def test_a_writer_process_at_work(store: FinStore, tmp_path: Path) -> None:
         stop.touch()
         _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert questions_asked > 3
-    assert min(seen.values()) > 100
+    assert questions_asked > 2
+    assert min(seen.values()) > 30
 
 
 def test_a_process_that_asked_ends_quietly(store: FinStore) -> None:

@@ -29,6 +29,7 @@ from algo_py.finstore.frames import Block, from_us, to_us
 from algo_py.market import Timeframe
 
 _SUFFIX = ".parquet"
+_WHOLE = f"bars{_SUFFIX}"
 _YEARLY_BELOW_S = 1_800
 
 
@@ -38,7 +39,8 @@ class Layout:
 
     folder: Path
     timeframe: Timeframe
-    _symbol_folders: dict[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    # Making paths takes longer than looking at what they lead to.
+    _paths: dict[tuple[str, str], Path] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, store: Path, market: str, timeframe: Timeframe) -> Layout:
@@ -76,10 +78,13 @@ class Layout:
         return sorted(unquote(name.removesuffix(_SUFFIX)) for name in data_files(self.revisions))
 
     def symbol_folder(self, symbol: str) -> Path:
-        folder = self._symbol_folders.get(symbol)
-        if folder is None:
-            folder = self._symbol_folders[symbol] = self.folder / f"symbol={quote(symbol, safe='')}"
-        return folder
+        return self._path(symbol, "")
+
+    def _path(self, symbol: str, name: str) -> Path:
+        path = self._paths.get((symbol, name))
+        if path is None:
+            path = self._paths[symbol, name] = self.folder / f"symbol={quote(symbol, safe='')}" / name
+        return path
 
     def symbols_with_folder(self) -> list[str]:
         """Return the symbols that have a folder with bars in it."""
@@ -87,12 +92,12 @@ class Layout:
 
     def chunks(self, symbol: str, start_us: int | None = None, end_us: int | None = None) -> list[Path]:
         """Return the symbol's files that may hold bars of [start, end), ascending in time; not all of them need exist."""
-        folder = self.symbol_folder(symbol)
         if not self._is_yearly:
-            return [folder / f"bars{_SUFFIX}"]
+            return [self._path(symbol, _WHOLE)]
+        folder = self.symbol_folder(symbol)
         if start_us is not None and end_us is not None:
             years = range(from_us(start_us).year, from_us(end_us - 1).year + 1)
-            return [folder / f"bars-{year}{_SUFFIX}" for year in years]
+            return [self._path(symbol, f"bars-{year}{_SUFFIX}") for year in years]
         first = "" if start_us is None else f"bars-{from_us(start_us).year}{_SUFFIX}"
         last = "~" if end_us is None else f"bars-{from_us(end_us - 1).year}{_SUFFIX}"
         return [folder / name for name in data_files(folder) if first <= name <= last]
@@ -100,11 +105,11 @@ class Layout:
     def split(self, symbol: str, block: Block) -> Iterator[tuple[Path, Block]]:
         """Yield each file that a symbol's bars belong into, with its part of them, ascending in time."""
         if not self._is_yearly:
-            yield self.symbol_folder(symbol) / f"bars{_SUFFIX}", block
+            yield self._path(symbol, _WHOLE), block
             return
         years = block.times.view("M8[us]").astype("M8[Y]").astype(np.int64) + 1970
         for year in np.unique(years):
-            yield self.symbol_folder(symbol) / f"bars-{year}{_SUFFIX}", block.rows(years == year)
+            yield self._path(symbol, f"bars-{year}{_SUFFIX}"), block.rows(years == year)
 
     def symbol_of(self, file: Path) -> str | None:
         """Return whose bars a file is to hold; None for a file of several symbols or of no bars."""
