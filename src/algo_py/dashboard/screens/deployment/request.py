@@ -15,14 +15,14 @@ from algo_py.dashboard.components.money import SIZE_TYPES
 from algo_py.dashboard.components.parameter_form import fill_parameters, parameter_form
 from algo_py.dashboard.format import fraction_of, moment, percentage_of, plain
 from algo_py.dashboard.screens.deployment import state
+from algo_py.dashboard.screens.deployment.limits import limits_form
 from algo_py.dashboard.screens.deployment.schedule import schedule_form
+from algo_py.dashboard.screens.deployment.venue import credentials_state
 from algo_py.deployment import DeploymentRequest
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.schedule import Schedule
 from algo_py.market import get_market
-from algo_py.oms import oms_names
-from algo_py.orders.model import from_float
-from algo_py.orders.risk import Limits
+from algo_py.oms import oms_choice, oms_names
 
 LIVE, REPLAY = "Live", "Replay"
 _NEXT_RUNS = 3
@@ -50,7 +50,7 @@ def request_form(clients: Clients, loaded: state.Loaded) -> None:
             schedule = schedule_form(get_market(loaded.snapshot.config.market), key=loaded.key("schedule"))
             clock = _clock(loaded)
         with where:
-            request_of = _rest(loaded, overrides, schedule, clock)
+            request_of = _rest(clients, loaded, overrides, schedule, clock)
         left, right = st.columns([1, 4], vertical_alignment="center")
         request = config = None
         with right, shown_as_a_line():
@@ -138,7 +138,7 @@ def _clock(loaded: state.Loaded) -> ClockChoice:
 
 
 def _rest(
-    loaded: state.Loaded, overrides: _Overrides, schedule: Callable[[], Schedule], clock: ClockChoice
+    clients: Clients, loaded: state.Loaded, overrides: _Overrides, schedule: Callable[[], Schedule], clock: ClockChoice
 ) -> Callable[[], DeploymentRequest]:
     """Show the window, the OMS, the limit and the name, and return what builds the whole request."""
     config = loaded.snapshot.config
@@ -150,21 +150,13 @@ def _rest(
     oms = left.selectbox(
         "OMS",
         oms_names(),
-        format_func=str.capitalize,
+        format_func=lambda name: oms_choice(name).title,
         key=loaded.key("oms"),
         help="Who takes the orders",
         persist_state="session",
     )
-    notional = right.number_input(
-        "Max order notional",
-        value=None,
-        step=100.0,
-        format="%.12g",
-        placeholder="no limit",
-        key=loaded.key("notional"),
-        help=f"A larger order is denied; in {get_market(config.market).quote_currency}",
-        persist_state="session",
-    )
+    credentials_state(left, clients, loaded, oms)
+    limits = limits_form(right, loaded, currency=get_market(config.market).quote_currency)
     name = st.text_input(
         "Deployment name", key=loaded.key("name"), placeholder="as the backtest", max_chars=100, persist_state="session"
     )
@@ -179,7 +171,7 @@ def _rest(
         initial_cash=overrides.initial_cash,
         size=overrides.size,
         params=overrides.params,
-        limits=Limits(max_order_notional=None if notional is None else from_float(notional)),
+        limits=limits(),
     )
 
 
