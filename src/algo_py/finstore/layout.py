@@ -56,11 +56,11 @@ class Layout:
 
     @property
     def deltas(self) -> Path:
-        return self.folder / "_delta"
+        return self._path("", "_delta")
 
     @property
     def merged(self) -> Path:
-        return self.folder / "_merged"
+        return self._path("", "_merged")
 
     @property
     def revisions(self) -> Path:
@@ -81,9 +81,11 @@ class Layout:
         return self._path(symbol, "")
 
     def _path(self, symbol: str, name: str) -> Path:
+        """Return a path in the folder of a symbol, or in that of all when `symbol` is empty."""
         path = self._paths.get((symbol, name))
         if path is None:
-            path = self._paths[symbol, name] = self.folder / f"symbol={quote(symbol, safe='')}" / name
+            folder = self.folder / f"symbol={quote(symbol, safe='')}" if symbol else self.folder
+            path = self._paths[symbol, name] = folder / name
         return path
 
     def symbols_with_folder(self) -> list[str]:
