@@ -98,7 +98,7 @@ def test_the_whole_way(algo_py: Command) -> None:
         ("deploy first --replay --speed fast", 2, "'fast' is not a speed"),
         ("deploy first --replay --param fast", 2, "NAME=VALUE"),
         ("deploy first --replay --cash=-1", 2, "initial_cash"),
-        ("deploy first --replay --max-order-notional lots", 2, "must be a number (was 'lots')"),
+        ("deploy first --replay --max-order-notional lots", 2, "max_order_notional must be a valid decimal (was 'lots')"),
         ("show nobody", 4, "there is no deployment 'nobody'. List them with: algo-py ps"),
         ("stop nobody", 4, "there is no deployment 'nobody'"),
         ("logs nobody", 4, "there is no deployment 'nobody'"),

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def _hours(first: Any, last: Any) -> pd.DatetimeIndex:
 
 
 REAL = {symbol: _real(symbol) for symbol in SPELLED}
-OUTAGES = {symbol: _hours(frame.index[0], frame.index[-1]).difference(frame.index) for symbol, frame in REAL.items()}
+OUTAGES = {
+    symbol: _hours(frame.index[0], frame.index[-1]).difference(pd.DatetimeIndex(frame.index)) for symbol, frame in REAL.items()
+}
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def test_holes_at_random_are_filled_exactly(server: BinanceServer, workspace: Wo
             first = chance.randrange(1, len(frame))
             keep[first : first + chance.choice([1, 1, 2, 7, 50, 600])] = False
         keep[-chance.randint(1, 30) :] = False
-        stored[symbol] = frame.index[keep]
+        stored[symbol] = pd.DatetimeIndex(frame.index[keep])
         store.append(MARKET, "1h", {symbol: frame[keep]}, now=SystemClock().now())
     until = {symbol: (frame.index[-1] + HOUR).to_pydatetime() for symbol, frame in REAL.items()}
     source = _source(workspace, store)
@@ -98,8 +101,8 @@ def test_holes_at_random_are_filled_exactly(server: BinanceServer, workspace: Wo
         pd.testing.assert_frame_equal(store.read(MARKET, "1h", symbol), frame, check_freq=False, check_names=False)
 
     spelling = {short: symbol for symbol, short in SPELLED.items()}
-    for short, first, last in _asked(server):
-        wanted = _hours(first, last)
+    for short, *asked in _asked(server):
+        wanted = _hours(*asked)
         assert not wanted.isin(stored[spelling[short]]).any(), "it asked for what was already there"
     for symbol in REAL:
         gaps = store.coverage(MARKET, "1h", symbol).gaps
@@ -133,7 +136,7 @@ def test_of_twenty_that_ask_at_once_one_asks_the_exchange(server: BinanceServer,
             assert len(store.read(MARKET, "1h", symbol)) == 300
             (results / f"{number}-{SPELLED[symbol]}").write_text(str(report.requests))
 
-    pids = [forked(lambda number=number: ask(number)) for number in range(20)]
+    pids = [forked(partial(ask, number)) for number in range(20)]
     SystemClock().sleep(1.0)
     ready.touch()
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * 20

@@ -201,7 +201,7 @@ def test_writers_and_readers_some_of_them_killed(tmp_path: Path) -> None:
     assert latest["adopted_at"].notna().all()
     read = store.read(MARKET, "1m", REVISED).loc[latest.index]
     assert np.array_equal(read, latest.filter(like="offered_"))
-    assert kills > 10
+    assert kills > 2
 
 
 def test_threads_share_a_store(store: FinStore) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,7 @@ from algo_py.engine import PortfolioConfig
 from algo_py.errors import NotFound, Rejected
 from algo_py.market import get_market
 from algo_py.oms import PaperOMS, open_oms
+from algo_py.oms.triggers import PriceBar
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id
 from algo_py.settings import Workspace
 
@@ -27,9 +30,13 @@ class Prices:
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[datetime, float]] = {}
+        self.bars: list[PriceBar] = []
 
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         return self.known.get(symbol)
+
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        return [bar for bar in self.bars if bar.time >= submitted_at]
 
 
 class Desk:
@@ -207,6 +214,43 @@ def test_canceling_ends_an_open_order_and_leaves_a_filled_one(desk: Desk) -> Non
     report = desk.oms.find(second, BAR)
     assert report is not None
     assert report.status is OrderStatus.FILLED
+
+
+@pytest.mark.parametrize(
+    ("bar", "price", "reason"),
+    [
+        ((100.0, 104.0, 96.0), None, None),
+        ((100.0, 104.0, 95.0), 95.0, "stop_loss"),
+        ((93.0, 120.0, 92.0), 93.0, "stop_loss"),
+        ((100.0, 110.0, 96.0), 110.0, "take_profit"),
+        ((112.0, 113.0, 90.0), 112.0, "take_profit"),
+        ((100.0, 110.0, 95.0), 95.0, "stop_loss"),
+    ],
+    ids=["between", "touches the stop", "opens below it", "touches the target", "opens above it", "spans both"],
+)
+def test_a_stop_rests_and_fires_by_rule_2(
+    desk: Desk, bar: tuple[float, float, float], price: float | None, reason: str | None
+) -> None:
+    desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
+    entry = order()
+    desk.oms.submit(entry)
+    desk.oms.find(entry, BAR)
+    stop = replace(
+        order(side=Side.SELL, leg=Leg.EXIT, hour=1),
+        type=OrderType.STOP,
+        stop_price=Decimal(95),
+        target_price=Decimal(110),
+        reason="stop_loss",
+    )
+    desk.oms.submit(stop)
+    desk.prices.bars = [PriceBar(NEXT, bar[0], bar[1], bar[2])]
+    report = desk.oms.find(stop, BAR)
+    assert report is not None
+    if price is None:
+        assert report.status is OrderStatus.ACCEPTED
+    else:
+        assert (report.status, report.reason, float(report.fills[0].price)) == (OrderStatus.FILLED, reason, price)
+        assert desk.oms.positions() == []
 
 
 def test_an_oms_that_does_not_exist_is_refused_by_name(desk: Desk) -> None:

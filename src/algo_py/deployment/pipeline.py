@@ -88,6 +88,7 @@ class Pipeline:
         self._began_at = began_at
         self._symbols = config.backtest.symbols
         self._account = Account(self._symbols, config.backtest.portfolio_config())
+        self._held: dict[str, Decimal] = {}
         self._is_in_doubt = False
         self._stops = Stops(config, oms.capabilities, self._rules, journal=journal, executor=executor)
         self._safety = Safety(
@@ -247,7 +248,8 @@ class Pipeline:
     def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray, hits: Mapping[str, str]) -> OrderRequest:
         side, leg, symbol = Side(decision.side), Leg(decision.leg), decision.symbol
         rules, close = self._rules.get(symbol), from_float(closes[self._symbols.index(symbol)])
-        quantity = from_float(decision.quantity)
+        # What leaves is what the ledger holds, to the last digit; on paper that is the engine's own quantity.
+        quantity = from_float(decision.quantity) if leg is Leg.ENTRY else abs(self._held.get(symbol, Decimal(0)))
         order = OrderRequest(
             client_order_id=client_order_id(self._config.id, bar_time, symbol, side, leg),
             symbol=symbol,
@@ -277,11 +279,18 @@ class Pipeline:
         return int(bars.close_times().searchsorted(pd.Timestamp(self._began_at), side="right"))
 
     def _take(self, fills: list[Fill]) -> None:
-        for fill in self._in_engine_order(fills):
-            apply_fill(self._account, fill)
+        """Take over fills that were recorded, and end what they have left that is too little to trade."""
         if fills:
-            for fill in self._safety.sweep_dust(self._last_bar_time or self._began_at):
-                apply_fill(self._account, fill)
+            self._fold(self._in_engine_order(fills))
+            self._fold(self._safety.sweep_dust(self._last_bar_time or self._began_at))
+
+    def _fold(self, fills: list[Fill]) -> None:
+        """Apply fills in this order. What ends a position by the ledger ends it in the account, whatever floats make of it."""
+        for fill in fills:
+            held = self._held.get(fill.symbol, Decimal(0)) + (fill.quantity if fill.side is Side.BUY else -fill.quantity)
+            self._held[fill.symbol] = held
+            whole = abs(self._account.position(fill.symbol))
+            apply_fill(self._account, fill if held or not whole else replace(fill, quantity=from_float(whole)))
 
     def _point(self, bars: Bars) -> EquityPoint:
         return EquityPoint(time=bars.close_times()[-1].to_pydatetime(), cash=self.cash, equity=self.equity)
@@ -292,15 +301,17 @@ class Pipeline:
     def _rebuild(self, bars: Bars | None) -> None:
         """Fold the account anew: the recorded fills and the handled bars, in the order of their times."""
         self._account = Account(self._symbols, self._config.backtest.portfolio_config())
+        self._held = {}
         fills = self._in_engine_order(self._journal.fills())
         if bars is not None:
             closes = bars.close_times()
             first = 0 if not fills else int(closes.searchsorted(pd.Timestamp(fills[0].time), side="right"))
             for row in range(first, self._first_new_row(bars)):
                 while fills and fills[0].time < closes[row]:
-                    self._take([fills.pop(0)])
+                    self._fold([fills.pop(0)])
                 self._mark(bars, row)
-        self._take(fills)
+        self._fold(fills)
+        self._fold(self._safety.sweep_dust(self._last_bar_time or self._began_at))
         self._is_in_doubt = False
 
     def _in_engine_order(self, fills: list[Fill]) -> list[Fill]:

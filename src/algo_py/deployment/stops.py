@@ -80,12 +80,12 @@ class Stops:
         return new
 
     def _request(self, account: Account, symbol: str, bar_time: datetime) -> OrderRequest | None:
-        held = account.position(symbol)
+        held = self._journal.held(symbol)
         levels = account.stop_levels(symbol)
         if not held or (levels.stop is None and levels.take_profit is None):
             return None
         side, rules = Side.SELL if held > 0 else Side.BUY, self._rules.get(symbol)
-        quantity = from_float(abs(held))
+        quantity = abs(held)
         stop = None if levels.stop is None else in_ticks(from_float(levels.stop), rules)
         target = None if levels.take_profit is None else in_ticks(from_float(levels.take_profit), rules)
         kind = f"stop {stop} {target} {quantity}"

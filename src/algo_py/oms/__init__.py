@@ -2,7 +2,7 @@
 
 from algo_py.oms.paper import PaperOMS, PriceFeed
 from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PositionReport
-from algo_py.oms.registry import OMSChoice, check_oms, oms_choice, oms_names, open_oms
+from algo_py.oms.registry import OMSChoice, check_oms, oms_choice, oms_names, open_oms, try_connect
 
 __all__ = [
     "OMS",
@@ -16,4 +16,5 @@ __all__ = [
     "oms_choice",
     "oms_names",
     "open_oms",
+    "try_connect",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from algo_py.clock import Clock
@@ -13,7 +14,8 @@ from algo_py.engine import PortfolioConfig
 from algo_py.errors import InvalidInput, NotFound
 from algo_py.market import Market
 from algo_py.oms.paper import PaperOMS, PriceFeed
-from algo_py.oms.protocol import OMS
+from algo_py.oms.protocol import OMS, AccountSummary
+from algo_py.oms.triggers import PriceBar
 from algo_py.settings import Workspace
 
 
@@ -112,3 +114,33 @@ def open_oms(
         market=market,
         fees=config.fees,
     )
+
+
+def try_connect(name: str, *, workspace: Workspace, database: Database, clock: Clock, market: Market) -> AccountSummary:
+    """Connect an OMS once, to see whether the venue accepts the credentials; no order is sent.
+
+    Raises what `open_oms` and `OMS.connect` raise.
+    """
+    oms = open_oms(
+        name,
+        workspace=workspace,
+        database=database,
+        clock=clock,
+        deployment_id="",
+        deployment_name="a check of the connection",
+        market=market,
+        symbols=(),
+        config=PortfolioConfig(),
+        feed=_NoPrices(),
+    )
+    return oms.connect()
+
+
+class _NoPrices:
+    """The feed of a paper account that nobody trades on."""
+
+    def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
+        return None
+
+    def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
+        return ()

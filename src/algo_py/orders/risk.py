@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from algo_py.market import Instrument
 from algo_py.orders.model import Leg, OrderRequest, OrderType
 
+_LOT_TOLERANCE = Decimal("1e-9")
+
 
 class Limits(BaseModel):
     """Bounds of one deployment; None is no bound. Amounts in quote currency, fractions of equity: 0.01 is 1 %."""
@@ -113,8 +115,10 @@ def below_minimum(quantity: Decimal, price: Decimal, rules: Instrument) -> Denia
 
 
 def in_lots(quantity: Decimal, rules: Instrument) -> Decimal:
-    """Round a quantity down to whole lots."""
-    return quantity if not rules.lot_size else quantity // rules.lot_size * rules.lot_size
+    """Round a quantity down to whole lots, with the engine's tolerance of 1e-9 lot."""
+    if not rules.lot_size:
+        return quantity
+    return (quantity / rules.lot_size + _LOT_TOLERANCE) // 1 * rules.lot_size
 
 
 def in_ticks(price: Decimal, rules: Instrument | None) -> Decimal:

@@ -1,0 +1,235 @@
+"""A whole pipeline at real protocols: bars, signals, orders, stops, dust, reconciliation; books equal to the venue's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from algo_py.clock import Clock, FrozenClock, parse_time
+from algo_py.deployment import DeploymentManager, DeploymentRequest
+from algo_py.deployment.feed import LiveFeed
+from algo_py.deployment.pipeline import Pipeline
+from algo_py.deployment.schedule import OnBarClose
+from algo_py.deployment.store import DeploymentStore
+from algo_py.finstore import FinStore
+from algo_py.oms import OMS
+from algo_py.oms.binance import BinanceOMS
+from algo_py.orders.halts import halt_of
+from algo_py.orders.journal import Journal
+from algo_py.orders.ledger import fold
+from algo_py.orders.model import OrderStatus, OrderType, Side, from_float
+from algo_py.settings import Workspace
+from algo_py.workspace_database import open_workspace_database
+from tests.deployment.conftest import Save
+from tests.oms import binance_desk, zerodha_desk
+from tests.orders.making import Notebook
+from tests.venues.binance_trading import BinanceTradingServer
+from tests.venues.kite_trading import KiteTradingServer
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+
+
+@dataclass
+class Life:
+    """One deployment, driven by hand from bar to bar."""
+
+    pipeline: Pipeline
+    journal: Journal
+    log: Notebook
+    deployment_id: str
+
+    @classmethod
+    def begin(cls, workspace: Workspace, manager: DeploymentManager, oms: OMS, clock: Clock, *, name: str = "live") -> Life:
+        config, snapshot = manager.configure(DeploymentRequest(backtest="saved", schedule=OnBarClose(), name=name))
+        database = open_workspace_database(workspace)
+        DeploymentStore(database).add(config, created_at=clock.now())
+        log = Notebook()
+        account = oms.connect().account
+        journal = Journal(database, clock, deployment_id=config.id, venue=oms.name, account=account)
+        pipeline = Pipeline(
+            config=config,
+            database=database,
+            feed=PastFeed(FinStore(workspace.finstore), config, fill=None, log=log),
+            strategy=snapshot.strategy_instance(),
+            journal=journal,
+            oms=oms,
+            account=account,
+            log=log,
+            clock=clock,
+            last_bar_time=None,
+            began_at=clock.now(),
+        )
+        pipeline.recover(clock.now())
+        return cls(pipeline, journal, log, config.id)
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        return [fields for event, fields in self.log.events if event == name]
+
+
+class PastFeed(LiveFeed):
+    """The live feed over bars that lie in the past of the machine, for a clock that is moved by hand."""
+
+    def _refuse_stale(self, bars: object, now: datetime) -> None:
+        """The store holds later bars too."""
+
+
+@pytest.fixture
+def binance(tmp_path: Path) -> Iterator[BinanceTradingServer]:
+    with BinanceTradingServer(key=binance_desk.KEY, secret=binance_desk.SECRET) as server:
+        yield server
+
+
+def _binance(server: BinanceTradingServer, tmp_path: Path) -> tuple[binance_desk.Desk, BinanceOMS]:
+    desk = binance_desk.Desk(server, tmp_path / "limits")
+    server.deposit("USDT", "90000")
+    return desk, desk.open()
+
+
+def _walk(life: Life, workspace: Workspace, server: BinanceTradingServer, clock: FrozenClock, *, hours: int) -> None:
+    """Move from hour to hour: the exchange trades at each bar's open, then at its low and its high."""
+    store = FinStore(workspace.finstore)
+    for _ in range(hours):
+        for symbol in SYMBOLS:
+            bar = store.read("crypto_binance", "1h", symbol, start=clock.now(), end=clock.now() + timedelta(hours=1))
+            server.set_price(symbol, f"{bar['open'].iloc[0]:.2f}")
+        life.pipeline.run(clock.now())
+        life.pipeline.follow(clock.now())
+        for symbol in SYMBOLS:
+            bar = store.read("crypto_binance", "1h", symbol, start=clock.now(), end=clock.now() + timedelta(hours=1))
+            server.set_price(symbol, f"{bar['low'].iloc[0]:.2f}")
+            server.set_price(symbol, f"{bar['high'].iloc[0]:.2f}")
+        clock.sleep(3600)
+
+
+@pytest.mark.parametrize("fee_asset", ["USDT", "base"])
+def test_at_binance_the_books_stay_equal_whatever_asset_takes_the_fee(
+    workspace: Workspace, manager: DeploymentManager, save: Save, binance: BinanceTradingServer, tmp_path: Path, fee_asset: str
+) -> None:
+    save(symbols=SYMBOLS, params={"fast": 2, "slow": 5}, stop_loss=0.01, take_profit=0.02, size=0.3)
+    desk, oms = _binance(binance, tmp_path)
+    binance.matching.fee_asset = None if fee_asset == "base" else fee_asset
+    clock = FrozenClock(parse_time("2025-01-03"))
+    life = Life.begin(workspace, manager, oms, clock)
+    _walk(life, workspace, binance, clock, hours=120)
+    assert desk is not None
+
+    orders = life.journal.orders()
+    assert [order.reason for order in orders if order.status is OrderStatus.DENIED] == []
+    assert {order.status for order in orders} <= {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELED,
+        OrderStatus.ACCEPTED,
+        OrderStatus.EXPIRED,
+    }
+    stops = [order for order in orders if order.request.type is OrderType.STOP]
+    assert any(order.status is OrderStatus.FILLED for order in stops), "no stop has fired: it proves nothing"
+    assert all(order.request.type is OrderType.STOP for order in life.journal.orders(only_open=True))
+    sent = [order for order in orders if order.venue_order_id]
+    assert len(sent) > 30
+
+    ledger = fold(from_float(10_000.0), life.journal.fills())
+    for symbol in SYMBOLS:
+        balance = binance.matching.balance(symbol.split("/", maxsplit=1)[0])
+        held = ledger.positions[symbol].quantity if symbol in ledger.positions else Decimal(0)
+        dust = sum(
+            (
+                order.request.quantity
+                for order in orders
+                if order.request.symbol == symbol and order.request.reason.startswith("dust")
+            ),
+            Decimal(0),
+        )
+        assert balance.free + balance.locked == held + dust
+    if fee_asset == "base":
+        assert any(order.request.reason.startswith("dust") for order in orders)
+        assert life.events("position.dust")
+    quote = binance.matching.balance("USDT")
+    assert quote.free + quote.locked - Decimal(100_000) == ledger.cash - Decimal(10_000)
+
+
+def test_two_deployments_share_an_account_and_a_sale_by_hand_halts_both(
+    workspace: Workspace, manager: DeploymentManager, save: Save, binance: BinanceTradingServer, tmp_path: Path
+) -> None:
+    save(symbols=SYMBOLS, params={"fast": 2, "slow": 5}, size=0.3)
+    desk, oms = _binance(binance, tmp_path)
+    clock = FrozenClock(parse_time("2025-01-03"))
+    one, other = (Life.begin(workspace, manager, desk.open(), clock, name=name) for name in ("one", "other"))
+    assert oms is not None
+    for _ in range(60):
+        _walk(one, workspace, binance, clock, hours=1)
+        other.pipeline.run(clock.now() - timedelta(hours=1))
+        if one.journal.held("BTC/USDT") and other.journal.held("BTC/USDT"):
+            break
+    together = one.journal.held("BTC/USDT") + other.journal.held("BTC/USDT")
+    balance = binance.matching.balance("BTC")
+    assert balance.free + balance.locked == together > 0
+    assert {order.request.client_order_id for order in one.journal.orders()}.isdisjoint(
+        order.request.client_order_id for order in other.journal.orders()
+    )
+
+    balance.free -= one.journal.held("BTC/USDT") / 2
+    sent = len(binance.matching.orders)
+    one.pipeline.run(clock.now())
+    database = open_workspace_database(workspace)
+    for life in (one, other):
+        halted = halt_of(database, life.deployment_id)
+        assert halted is not None
+        assert "BTC/USDT: the deployments hold" in halted.reason
+    clock.sleep(3600)
+    for life in (one, other):
+        life.pipeline.run(clock.now())
+    assert len(binance.matching.orders) == sent
+    assert all(
+        "halted" in order.reason for life in (one, other) for order in life.journal.orders() if order.status is OrderStatus.DENIED
+    )
+
+
+def test_at_zerodha_a_daily_strategy_trades_at_half_past_nine(
+    workspace: Workspace, manager: DeploymentManager, save: Save, tmp_path: Path
+) -> None:
+    symbols = ("INFY", "SBIN")
+    start, end = parse_time("2025-01-01"), parse_time("2025-09-01")
+    save(
+        market="indian_equity",
+        timeframe="1d",
+        symbols=symbols,
+        start=start,
+        end=end,
+        initial_cash=200_000.0,
+        params={"fast": 2, "slow": 5},
+        stop_loss=0.012,
+        size=0.4,
+    )
+    clock = FrozenClock(parse_time("2025-06-02T04:00"))  # a Monday, 09:30 in India
+    with KiteTradingServer(
+        clock, api_key=zerodha_desk.API_KEY, api_secret=zerodha_desk.API_SECRET, access_token=zerodha_desk.TOKEN
+    ) as server:
+        desk = zerodha_desk.Desk(server, clock, tmp_path)
+        server.orders_per_s = None  # a test does in a second what takes months
+        life = Life.begin(workspace, manager, desk.open(settling_s=1.0), clock)
+        store = FinStore(workspace.finstore)
+        for _ in range(60):
+            for symbol in symbols:
+                today = store.read("indian_equity", "1d", symbol, start=clock.now() - timedelta(days=1), end=clock.now())
+                server.set_price(symbol, f"{today['open'].iloc[-1]:.1f}")
+            life.pipeline.run(clock.now())
+            clock.sleep(60)
+            life.pipeline.follow(clock.now())
+            clock.sleep(86_400 - 60)
+            server.new_day(keeps_token=True)
+            server.token_ends_at = clock.now() + timedelta(hours=12)
+            while not life.pipeline._config.market.calendar.is_trading_day(clock.now()):
+                clock.sleep(86_400)
+                server.token_ends_at = clock.now() + timedelta(hours=12)
+        orders = life.journal.orders()
+        assert len([order for order in orders if order.status is OrderStatus.FILLED]) > 8
+        assert {order.request.reason for order in orders if order.request.side is Side.SELL} >= {"exit", "stop_loss"}
+        assert not life.journal.orders(only_open=True)
+        held = {symbol: int(position.quantity) for symbol, position in life.journal.positions().items()}
+        assert held == {symbol: quantity for symbol, quantity in desk.held().items() if quantity}
+        assert not life.events("deployment.halted")
