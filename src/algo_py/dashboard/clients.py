@@ -73,7 +73,7 @@ def coverage(workspace: Workspace) -> list[tuple[str, str, str, Coverage]]:
 
 
 def forget_coverage() -> None:
-    """Have the coverage of everything looked at anew: a page has just changed what is stored."""
+    """Have what `coverage` returns looked at anew: a page has just changed what is stored."""
     _coverage.clear()
 
 

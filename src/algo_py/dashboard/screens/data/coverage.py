@@ -26,10 +26,12 @@ def choose_stored(clients: Clients) -> Stored | None:
     there = places(clients.bars)
     if not there:
         return None
+    state.keep_within(state.MARKET, there)
     left, middle, _ = st.columns([2, 1, 2])
     market = left.selectbox(
         "Stored market", list(there), format_func=lambda name: get_market(name).title, key=state.MARKET, persist_state="session"
     )
+    state.keep_within(state.timeframe_key(market), there[market])
     timeframe = middle.selectbox("Stored timeframe", there[market], key=state.timeframe_key(market), persist_state="session")
     return stored(clients, market, timeframe)
 

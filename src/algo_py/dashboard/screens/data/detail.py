@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.clients import Clients, forget_coverage
 from algo_py.dashboard.components.errors import show as show_error
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.table import table
 from algo_py.dashboard.format import counted, plain
-from algo_py.dashboard.screens.data import state, stored
+from algo_py.dashboard.screens.data import state
 from algo_py.dashboard.screens.data.stored import Series, Stored
 from algo_py.dashboard.screens.data.symbol_rows import GAP_COLUMNS, REVISION_COLUMNS, gap_row, revision_rows
 
@@ -66,6 +66,6 @@ def _adopt(clients: Clients, here: Stored, one: Series, waiting: int) -> None:
                 changed = clients.bars.adopt_revisions(
                     here.market.name, here.timeframe.value, one.symbol, now=clients.clock.now()
                 )
-                stored.forget()
+                forget_coverage()
                 state.tell(f"{counted(changed, 'bar')} of {one.symbol} {'has' if changed == 1 else 'have'} new values.")
                 st.rerun()

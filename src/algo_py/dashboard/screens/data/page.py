@@ -8,14 +8,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.clients import Clients, forget_coverage
 from algo_py.dashboard.components.errors import show as show_error
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.heading import heading
 from algo_py.dashboard.context import Context
 from algo_py.dashboard.fetches.fetch import FetchOrder
 from algo_py.dashboard.format import counted, plain
-from algo_py.dashboard.screens.data import state, stored, work
+from algo_py.dashboard.screens.data import state, work
 from algo_py.dashboard.screens.data.coverage import choose_stored, show_strips, show_symbols
 from algo_py.dashboard.screens.data.detail import show_gaps, show_revisions
 from algo_py.dashboard.screens.data.fetch_form import checked_source, fetch_form, usual_source
@@ -79,7 +79,7 @@ def _nothing_yet(clients: Clients) -> None:
     if st.button("Store the sample bars", type="primary", key="data.sample"):
         with shown_as_a_line(), st.spinner("Storing"):
             installed = install_sample(clients.bars)
-            stored.forget()
+            forget_coverage()
             state.tell(f"{counted(sum(one.new for one in installed), 'bar')} of the sample stored.")
             st.rerun()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import streamlit as st
@@ -30,6 +31,12 @@ def look_at(market: str, timeframe: str, symbol: str) -> None:
     st.session_state[MARKET] = market
     st.session_state[timeframe_key(market)] = timeframe
     choose(market, timeframe, symbol)
+
+
+def keep_within(key: str, options: Container[str]) -> None:
+    """Have a field begin anew when what it is to show is not there, such as bars that could not be fetched."""
+    if st.session_state.get(key) not in options:
+        st.session_state.pop(key, None)
 
 
 def choose(market: str, timeframe: str, symbol: str) -> None:

@@ -1,25 +1,31 @@
-"""What is stored of one market and timeframe, put together for the page: at most half a minute old."""
+"""What is stored of one market and timeframe, put together for the page."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from algo_py.dashboard.clients import Clients, forget_coverage
+from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.screens.data.strip import Buckets, Strip, strip_of
 from algo_py.errors import AlgoPyError, InvalidInput
 from algo_py.finstore import Coverage, FinStore
 from algo_py.finstore.bartimes import expected_opens
 from algo_py.finstore.frames import to_us
+from algo_py.finstore.layout import Layout
+from algo_py.finstore.parquet import signature_of
 from algo_py.market import Market, Timeframe, get_market, latest_closed_open, market_names
 from algo_py.market.calendars import AlwaysOpen
 
 _KEPT_S = 30
+_KEPT = 16
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -55,24 +61,36 @@ class Stored:
     timeframe: Timeframe
     series: tuple[Series, ...]
     buckets: Buckets
-    is_open: bool | None
+    is_open: bool | None = None
     problems: tuple[str, ...] = ()
 
 
 def stored(clients: Clients, market: str, timeframe: str) -> Stored:
-    """Return what is stored."""
-    return _stored(str(clients.workspace.root), market, timeframe, clients)
+    """Return what is stored now. Files are looked at again only when one of them has changed, the clock every half minute."""
+    known, length = get_market(market), Timeframe.parse(timeframe)
+    return _stored(str(clients.workspace.root), market, timeframe, _state_of(clients.bars, known, length), clients)
 
 
-def forget() -> None:
-    """Have everything looked at anew: the page has just changed what is stored."""
-    _stored.clear()
-    forget_coverage()
+@st.cache_resource(show_spinner=False, ttl=_KEPT_S, max_entries=_KEPT)
+def _stored(root: str, market: str, timeframe: str, state: str, _clients: Clients) -> Stored:
+    return with_freshness(_read(root, market, timeframe, state, _clients.bars), now=_clients.clock.now())
 
 
-@st.cache_resource(show_spinner="Looking at the stored bars", ttl=_KEPT_S, max_entries=16)
-def _stored(root: str, market: str, timeframe: str, _clients: Clients) -> Stored:
-    return gather(_clients.bars, get_market(market), Timeframe.parse(timeframe), now=_clients.clock.now())
+@st.cache_resource(show_spinner="Looking at the stored bars", max_entries=_KEPT)
+def _read(root: str, market: str, timeframe: str, state: str, _store: FinStore) -> Stored:
+    return read(_store, get_market(market), Timeframe.parse(timeframe))
+
+
+def _state_of(store: FinStore, market: Market, timeframe: Timeframe) -> str:
+    """Return a text that changes with every file of a market and timeframe, but for locks."""
+    layout = Layout.of(store.folder, market.name, timeframe)
+    digest = hashlib.blake2b(digest_size=16)
+    for top in (layout.folder, layout.damaged):
+        for folder, _, names in os.walk(top):
+            for name in sorted(names):
+                if not name.endswith(".lock"):
+                    digest.update(repr((folder, name, signature_of(Path(folder, name)))).encode())
+    return digest.hexdigest()
 
 
 def places(store: FinStore) -> dict[str, list[str]]:
@@ -83,30 +101,26 @@ def places(store: FinStore) -> dict[str, list[str]]:
 
 
 def gather(store: FinStore, market: Market, timeframe: Timeframe, *, now: datetime) -> Stored:
+    """Look at all symbols, and at the clock."""
+    return with_freshness(read(store, market, timeframe), now=now)
+
+
+def read(store: FinStore, market: Market, timeframe: Timeframe) -> Stored:
     """Look at all symbols, also at those of which everything was lost; one that cannot be read hurts no other."""
     lost = {symbol for place, length, symbol in _lost(store) if (place, length) == (market.name, timeframe.value)}
     symbols = sorted(lost.union(store.symbols(market.name, timeframe)))
     covers = {symbol: _cover(store, market, timeframe, symbol) for symbol in symbols}
-    known = [cover for cover in covers.values() if isinstance(cover, Coverage)]
+    buckets = _buckets(market, timeframe, [cover for cover in covers.values() if isinstance(cover, Coverage)])
     problems: list[str] = []
-    newest: datetime | None = None
-    is_open: bool | None = None
     waiting: Mapping[str, int] | None = None
-    try:
-        newest = latest_closed_open(market.calendar, timeframe, now)
-        is_open = _is_open(market, now)
-    except InvalidInput as error:
-        problems.append(f"How fresh the bars are is not known: {error}")
     try:
         waiting = waiting_by_symbol(store.revisions(market.name, timeframe))
     except AlgoPyError as error:
         problems.append(f"Revisions cannot be read: {error}")
-    buckets, behind = _buckets(market, timeframe, known), _behind(market, timeframe, known, newest)
     series = tuple(
         Series(
             symbol=symbol,
             coverage=cover,
-            behind=behind.get(cover.last),
             waiting=None if waiting is None else waiting.get(symbol, 0),
             strip=strip_of(cover, buckets),
         )
@@ -114,7 +128,22 @@ def gather(store: FinStore, market: Market, timeframe: Timeframe, *, now: dateti
         else Series(symbol=symbol, coverage=None, problem=cover)
         for symbol, cover in covers.items()
     )
-    return Stored(market=market, timeframe=timeframe, series=series, buckets=buckets, is_open=is_open, problems=tuple(problems))
+    return Stored(market=market, timeframe=timeframe, series=series, buckets=buckets, problems=tuple(problems))
+
+
+def with_freshness(stored: Stored, *, now: datetime) -> Stored:
+    """Return it with how far each symbol is behind the newest closed bar."""
+    market = stored.market
+    try:
+        newest = latest_closed_open(market.calendar, stored.timeframe, now)
+        is_open = _is_open(market, now)
+    except InvalidInput as error:
+        problem = f"How fresh the bars are is not known: {error}"
+        return replace(stored, problems=(*stored.problems, problem))
+    lasts = {one.coverage.last for one in stored.series if one.coverage is not None}
+    behind = _behind(market, stored.timeframe, sorted(lasts), newest)
+    series = tuple(one if one.coverage is None else replace(one, behind=behind[one.coverage.last]) for one in stored.series)
+    return replace(stored, series=series, is_open=is_open)
 
 
 def waiting_by_symbol(revisions: pd.DataFrame) -> dict[str, int]:
@@ -145,12 +174,9 @@ def _buckets(market: Market, timeframe: Timeframe, covers: Sequence[Coverage]) -
     return Buckets.of(expected_opens(market, timeframe, to_us(min(moments)), to_us(max(moments))))
 
 
-def _behind(market: Market, timeframe: Timeframe, covers: Sequence[Coverage], newest: datetime | None) -> dict[datetime, int]:
-    """Return for each last bar how many bars have closed since."""
-    lasts = sorted({cover.last for cover in covers})
-    if newest is None or not lasts:
-        return {}
-    if newest <= lasts[0]:
+def _behind(market: Market, timeframe: Timeframe, lasts: Sequence[datetime], newest: datetime) -> dict[datetime, int]:
+    """Return for each last bar, ascending, how many bars have closed since."""
+    if not lasts or newest <= lasts[0]:
         return dict.fromkeys(lasts, 0)
     due = expected_opens(market, timeframe, to_us(lasts[0]), to_us(newest))
     return {last: len(due) - int(np.searchsorted(due, to_us(last), side="right")) for last in lasts}

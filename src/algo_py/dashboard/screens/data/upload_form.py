@@ -8,10 +8,10 @@ from pathlib import Path, PurePath
 import pandas as pd
 import streamlit as st
 
-from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.clients import Clients, forget_coverage
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.format import counted, plain
-from algo_py.dashboard.screens.data import state, stored
+from algo_py.dashboard.screens.data import state
 from algo_py.dashboard.screens.data.place import place_form
 from algo_py.errors import InvalidInput, NotFound
 from algo_py.finstore import AppendReport
@@ -49,7 +49,7 @@ def _store(clients: Clients, market: Market, timeframe: Timeframe, symbol: str, 
     market.check_symbol(symbol)
     frame = bars_in(content, name, market, timeframe)
     report = clients.bars.append(market.name, timeframe.value, {symbol: frame}, now=clients.clock.now(), source=f"file {name}")
-    stored.forget()
+    forget_coverage()
     state.look_at(market.name, timeframe.value, symbol)
     st.success(plain(in_words(report, f"{symbol} {timeframe}")))
 

@@ -8,11 +8,12 @@ from typing import Any
 import streamlit as st
 
 from algo_py.dashboard.background.job import GRACE_S, Job
+from algo_py.dashboard.clients import forget_coverage
 from algo_py.dashboard.components.errors import page_border
 from algo_py.dashboard.fetches.check import CheckOrder, CheckResult
 from algo_py.dashboard.fetches.fetch import FetchOrder, FetchResult
 from algo_py.dashboard.format import counted, listed
-from algo_py.dashboard.screens.data import state, stored
+from algo_py.dashboard.screens.data import state
 from algo_py.errors import AlgoPyError
 from algo_py.finstore.fill_report import FillProgress
 
@@ -85,7 +86,7 @@ def watch() -> None:
             return
         st.session_state[_RUNNING] = None
         _keep(running, running.job.outcome)
-        stored.forget()
+        forget_coverage()
         st.rerun()
 
 
