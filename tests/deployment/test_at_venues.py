@@ -112,7 +112,7 @@ def test_at_binance_the_books_stay_equal_whatever_asset_takes_the_fee(
 ) -> None:
     save(symbols=SYMBOLS, params={"fast": 2, "slow": 5}, stop_loss=0.01, take_profit=0.02, size=0.3)
     desk, oms = _binance(binance, tmp_path)
-    binance.matching.fee_asset = None if fee_asset == "base" else fee_asset
+    binance.matching.fee_asset = "" if fee_asset == "base" else fee_asset
     clock = FrozenClock(parse_time("2025-01-03"))
     life = Life.begin(workspace, manager, oms, clock)
     _walk(life, workspace, binance, clock, hours=120)

@@ -1,0 +1,153 @@
+"""The whole way at Binance, typed: fetch, backtest, save, deploy, orders, stop; and no secret anywhere on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from algo_py.clock import SystemClock, monotonic_s
+from algo_py.settings import Workspace
+from tests.oms.binance_desk import KEY, SECRET
+from tests.processes import stop_everything, supervisors
+from tests.venues.binance_trading import BinanceTradingServer
+
+from .conftest import Invoke
+
+STRATEGY = '''from algo_py.strategy import Bars, Signals, Strategy
+
+
+class AlwaysIn(Strategy):
+    """Hold whatever there is."""
+
+    @property
+    def warm_up_bars(self) -> int:
+        return 1
+
+    def run(self, bars: Bars) -> Signals:
+        return Signals(entries=bars.close > 0, exits=bars.close < 0)
+'''
+SYMBOL = "BTC/USDT"
+BARS = ("--market", "crypto_binance", "--timeframe", "1m", "--symbols", SYMBOL)
+
+
+@pytest.fixture
+def server() -> Iterator[BinanceTradingServer]:
+    with BinanceTradingServer(key=KEY, secret=SECRET) as server:
+        server.list_symbol(SYMBOL, "100")
+        server.deposit("USDT", "10000")
+        server.matching.fee_asset = "USDT"
+        now = pd.Timestamp(datetime.now(UTC)).floor("min")
+        index = pd.date_range(now - pd.Timedelta(minutes=60), periods=90, freq="min", unit="us", name="open_time")
+        close = np.full(len(index), 100.0)
+        bars = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": close}
+        server.set_bars(SYMBOL, "1m", pd.DataFrame(bars, index=index))
+        yield server
+
+
+@pytest.fixture
+def typed(workspace: Path, server: BinanceTradingServer, invoke: Invoke) -> Iterator[Path]:
+    (workspace / "strategies" / "always.py").write_text(STRATEGY)
+    secrets = workspace / "config" / ".env"
+    secrets.write_text(f"BINANCE_API_KEY={KEY}\nBINANCE_API_SECRET={SECRET}\nBINANCE_BASE_URL={server.url}\n")
+    secrets.chmod(0o600)
+    start = (datetime.now(UTC) - timedelta(minutes=50)).isoformat()
+    assert invoke("data", "fetch", *BARS, "--start", start).code == 0
+    run = ("backtest", "run", "always-in", *BARS, "--size", "0.5", "--stop-loss", "0.1", "--save", "first")
+    assert invoke(*run).code == 0
+    yield workspace
+    stop_everything(Workspace(workspace))
+
+
+def _deploy(invoke: Invoke) -> str:
+    start = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    outcome = invoke("deploy", "first", "--oms", "binance", "--every", "1s", "--start", start, "--json")
+    assert outcome.code == 0, outcome.err
+    return str(outcome.json()["id"])
+
+
+def _shown(invoke: Invoke, deployment_id: str, *, orders: int) -> dict[str, list[dict[str, object]]]:
+    """Return what `show` says once there are so many orders at the venue, or after a while."""
+    deadline_s = monotonic_s() + 30
+    while True:
+        shown: dict[str, list[dict[str, object]]] = invoke("show", deployment_id, "--json").json()
+        if len([order for order in shown["orders"] if order["venue_order_id"]]) >= orders or monotonic_s() > deadline_s:
+            return shown
+        SystemClock().sleep(0.2)
+
+
+def test_the_whole_way_and_no_secret_on_it(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:
+    assert "configured" in invoke("oms").out
+    assert "connected" in invoke("oms", "--check", "binance").out
+    deployment_id = _deploy(invoke)
+    shown = _shown(invoke, deployment_id, orders=2)
+    entry, stop = shown["orders"]
+    assert (entry["type"], entry["status"], entry["side"]) == ("MARKET", "FILLED", "BUY")
+    assert (stop["type"], stop["status"], stop["reason"]) == ("STOP", "ACCEPTED", "stop_loss")
+    balance = server.matching.balance("BTC")
+    assert float(balance.free + balance.locked) == pytest.approx(float(shown["positions"][0]["quantity"]))  # type: ignore[arg-type]
+
+    planted = {KEY, SECRET}
+    for process in supervisors(Workspace(typed)):
+        for text in (" ".join(process.cmdline()), json.dumps(process.environ())):
+            assert not any(secret in text for secret in planted), f"a secret is in what process {process.name()} shows"
+    assert invoke("stop", deployment_id).code == 0
+    for name in ("ps", "show", "logs"):
+        outcome = invoke(name, *([] if name == "ps" else [deployment_id]), "--json")
+        assert not any(secret in outcome.out + outcome.err for secret in planted)
+    found = [file for file in typed.rglob("*") if file.is_file() and file.name != ".env" and _holds(file, planted)]
+    assert found == []
+    assert _holds(typed / "config" / ".env", planted), "the planted secrets must be where they are looked for"
+
+
+def _holds(file: Path, secrets: set[str]) -> bool:
+    content = file.read_bytes()
+    return any(secret.encode() in content for secret in secrets)
+
+
+def test_a_key_that_the_venue_refuses_is_said_and_trades_nothing(
+    typed: Path, invoke: Invoke, server: BinanceTradingServer
+) -> None:
+    (typed / "config" / ".env").write_text(
+        f"BINANCE_API_KEY={KEY}\nBINANCE_API_SECRET=anothersecret\nBINANCE_BASE_URL={server.url}\n"
+    )
+    checked = invoke("oms", "--check", "binance")
+    assert checked.code == 1
+    assert "refused" in checked.out
+    deployment_id = _deploy(invoke)
+    deadline_s = monotonic_s() + 20
+    while (shown := invoke("show", deployment_id, "--json").json())["status"] != "error" and monotonic_s() < deadline_s:
+        SystemClock().sleep(0.2)
+    assert (shown["status"], shown["orders"]) == ("error", [])
+    assert "anothersecret" not in json.dumps(shown) + checked.out + invoke("logs", deployment_id, "--json").out
+    (typed / "config" / ".env").write_text(f"BINANCE_BASE_URL={server.url}\n")
+    refused = invoke("deploy", "first", "--oms", "binance", "--every", "1s")
+    assert refused.code == 3
+    assert "missing: BINANCE_API_KEY, BINANCE_API_SECRET in config/.env" in refused.err
+
+
+def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:
+    assert invoke("halt", "--all", "--reason", "the news").code == 0
+    deployment_id = _deploy(invoke)
+    deadline_s = monotonic_s() + 20
+    while not (shown := invoke("show", deployment_id, "--json").json())["orders"] and monotonic_s() < deadline_s:
+        SystemClock().sleep(0.2)
+    assert (shown["status"], shown["reason"]) == ("halted", "the news")
+    assert {(order["status"], order["reason"]) for order in shown["orders"]} == {("DENIED", "entry: halted: the news")}
+    assert server.matching.orders == []
+    assert invoke("resume", deployment_id).out == "It was not halted.\n"
+    assert invoke("resume", "--all").out == "Orders are sent again.\n"
+    assert invoke("show", deployment_id, "--json").json()["status"] == "running"
+    assert invoke("halt").code == 2
+
+
+def test_the_processes_of_a_test_are_found(typed: Path, invoke: Invoke) -> None:
+    """The negative control of the look at processes: there are some to look at."""
+    _deploy(invoke)
+    assert any(process.pid != psutil.Process().pid for process in supervisors(Workspace(typed)))
