@@ -28,6 +28,7 @@ from algo_py.settings import Workspace
 
 CRYPTO, NSE = get_market("crypto_binance"), get_market("indian_equity")
 NOW = parse_time("2025-06-01")
+NAME_ONE = "Choose one (kite, yahoo, sample), or name one in config/algo.toml under [data.sources]."
 
 
 @pytest.fixture
@@ -82,8 +83,7 @@ def test_a_form_becomes_a_fetch(clients: Clients) -> None:
         ),
         (
             form("INFY", market=NSE, source=None),
-            "the bars of Indian equities (NSE) have no source. "
-             "Choose one (kite, yahoo, sample), or name one in config/algo.toml under [data.sources].",
+            f"the bars of Indian equities (NSE) have no source. {NAME_ONE}",
         ),
     ],
 )
