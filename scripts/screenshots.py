@@ -10,30 +10,40 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from algo_py.backtest import BacktestConfig, SnapshotStore, run_backtest
+from algo_py.clock import SystemClock, monotonic_s
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.config import Replay
 from algo_py.deployment.schedule import OnBarClose
+from algo_py.finstore import FinStore
+from algo_py.finstore.gaps import fill_gap
+from algo_py.finstore.instruments import InstrumentCache
+from algo_py.finstore.sources.exchange import exchange_source
+from algo_py.market import Timeframe, get_market, latest_closed_open
 from algo_py.settings import Workspace
 from tests.dashboard.person import Person, eventually
 from tests.dashboard.servers import DashboardServer, launch
 from tests.processes import stop_everything
+from tests.venues.binance import BinanceServer, as_quoted
 
 _FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
 _SIZE = ViewportSize(width=1400, height=900)
 _MOST_BYTES = 300_000
+_PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "XRP/USDT")
 _NAMES = ("RELIANCE", "TCS", "INFY", "HDFCBANK", "ICICIBANK")
 
 
 def main() -> None:
-    """Write backtest.png, sweep.png, deployment.png and overview.png."""
+    """Write data.png, backtest.png, sweep.png, deployment.png and overview.png."""
     expect.set_options(timeout=60_000)
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder).resolve() / "workspace")
         subprocess.run([sys.executable, "-m", "algo_py", "init", str(workspace.root)], check=True, stdout=subprocess.DEVNULL)
         deploy(workspace)
+        store_holes(workspace)
         server = DashboardServer(workspace, Path(folder) / "server.txt")
         try:
             server.wait_until_ready()
@@ -41,6 +51,7 @@ def main() -> None:
                 browser = launch(playwright)
                 page = browser.new_page(viewport=_SIZE, color_scheme="light")
                 person = Person(page, server.url)
+                show_data(person)
                 show_backtest(person)
                 show_sweep(person)
                 show_deployment(person, workspace)
@@ -65,6 +76,45 @@ def deploy(workspace: Workspace) -> None:
     for name, config, bars_per_s in wanted:
         backtests.save(run_backtest(workspace, BacktestConfig.model_validate(config)), name)
         manager.deploy(DeploymentRequest(backtest=name, schedule=OnBarClose(), clock=Replay(bars_per_s=bars_per_s)))
+
+
+def store_holes(workspace: Workspace) -> None:
+    """Store four-hourly bars up to now, made of the sample's, with holes: some that the exchange has too, some that it has not."""
+    store, now = FinStore(workspace.finstore), SystemClock().now()
+    newest = latest_closed_open(get_market("crypto_binance").calendar, Timeframe.H4, now)
+    lacking = {
+        "BNB/USDT": range(900),
+        "ETH/USDT": range(1_010, 1_380),
+        "SOL/USDT": range(2_000, 3_000, 9),
+        "XRP/USDT": range(3_135, 3_138),
+    }
+    with BinanceServer() as venue:
+        for symbol in _PAIRS:
+            hours = store.read("crypto_binance", "1h", symbol)
+            bars = hours.resample("4h").agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
+            bars.index += newest - bars.index[-1]
+            at = np.arange(len(bars))
+            outage = ((at >= 600) & (at < 640)) | ((at >= 1_500) & (at < 1_506))
+            venue.set_bars(symbol, "4h", as_quoted(bars[~outage]))
+            stored = bars[~outage & ~np.isin(at, lacking.get(symbol, ()))]
+            store.append("crypto_binance", "4h", {symbol: as_quoted(stored)}, now=now)
+        source = exchange_source("binance", base_url=venue.url)
+        fill_gap(store, source, "crypto_binance", "4h", ["BTC/USDT"])
+        InstrumentCache(workspace.instruments, SystemClock()).refresh(
+            "crypto_binance", source, _PAIRS, deadline_s=monotonic_s() + 10
+        )
+        revised = store.read("crypto_binance", "4h", "BTC/USDT").tail(3) * 1.0004
+        store.append("crypto_binance", "4h", {"BTC/USDT": revised}, now=now, source="binance")
+
+
+def show_data(person: Person) -> None:
+    """Look at the bars with holes."""
+    person.opens("data")
+    person.selects("Stored timeframe", "4h")
+    person.page.get_by_role("radio", name="Select BTC/USDT").click()
+    person.waits_for_quiet()
+    expect(person.page.locator(".js-plotly-plot").first).to_be_visible()
+    save(person.page, "data")
 
 
 def show_backtest(person: Person) -> None:

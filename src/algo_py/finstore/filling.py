@@ -175,7 +175,8 @@ class Fill:
         """Return what the symbol lacks; None when that cannot be said, which is then noted."""
         place, key = self._place, (symbol, self._since)
         start_us = to_us(self._since) if self._since is not None else None
-        if not self._is_again:
+        lost = [first for first, _ in lost_ranges(place.partition, place.market, symbol)]
+        if not self._is_again and not lost:
             start_us = place.complete_to.get(key, start_us)
         stored = place.partition.read(symbol, start_us, None, times_only=True).times
         if start_us is None:
@@ -183,7 +184,6 @@ class Fill:
                 self._fail(symbol, "no bars are stored yet, so it is not known from when to fetch them; name a start")
                 return None
             start_us = int(stored[0])
-            lost = [first for first, _ in lost_ranges(place.partition, place.market, symbol)]
             if None in lost:
                 self._fail(symbol, "a damaged file was set aside, and it is not known from when its bars were; name a start")
                 return None

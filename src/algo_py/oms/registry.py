@@ -40,7 +40,6 @@ _CHOICES: Final[Mapping[str, OMSChoice]] = {
     choice.name: choice
     for choice in (
         OMSChoice(name="paper", title="Paper"),
-        OMSChoice(name="telegram", title="Telegram", keys=("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")),
         OMSChoice(name="zerodha", title="Zerodha", keys=("ZERODHA_API_KEY", "ZERODHA_API_SECRET"), markets=("indian_equity",)),
         OMSChoice(name="binance", title="Binance", keys=("BINANCE_API_KEY", "BINANCE_API_SECRET"), markets=("crypto_binance",)),
     )
@@ -93,26 +92,14 @@ def open_oms(
         from algo_py.oms.binance import BinanceOMS
 
         return BinanceOMS(credentials, market=market, clock=clock, symbols=symbols)
-    if name == "zerodha":
-        from algo_py.oms.zerodha import zerodha_oms
+    from algo_py.oms.zerodha import zerodha_oms
 
-        return zerodha_oms(
-            lambda: Credentials.of(workspace),
-            market=market,
-            clock=clock,
-            folder=workspace.finstore / "_kite",
-            product=workspace.settings().zerodha.product,
-        )
-    from algo_py.oms.telegram import TelegramOMS
-
-    return TelegramOMS(
-        credentials,
-        database,
-        clock,
-        account=deployment_id,
-        deployment_name=deployment_name,
+    return zerodha_oms(
+        lambda: Credentials.of(workspace),
         market=market,
-        fees=config.fees,
+        clock=clock,
+        folder=workspace.finstore / "_kite",
+        product=workspace.settings().zerodha.product,
     )
 
 
