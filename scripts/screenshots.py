@@ -79,7 +79,7 @@ def deploy(workspace: Workspace) -> None:
 
 
 def store_holes(workspace: Workspace) -> None:
-    """Store four-hourly bars up to now, made of the sample's, with holes: some that the exchange has too, some that it has not."""
+    """Store four-hourly bars up to now, made of the sample's, with holes; some of them the exchange has too."""
     store, now = FinStore(workspace.finstore), SystemClock().now()
     newest = latest_closed_open(get_market("crypto_binance").calendar, Timeframe.H4, now)
     lacking = {
