@@ -21,7 +21,7 @@ from algo_py.finstore.layout import Layout
 from algo_py.market import Timeframe
 from algo_py.settings import Workspace
 from tests.dashboard.conftest import Open, Serve
-from tests.dashboard.person import Person
+from tests.dashboard.person import Person, eventually
 from tests.finstore.making import bars
 from tests.venues.binance import KLINES, BinanceServer, as_quoted
 from tests.venues.server import Fault
@@ -90,7 +90,7 @@ def fetch_and_cancel(person: Person) -> None:
     person.opens_from_menu("Data")
     person.presses("Cancel")
     expect(person.page.get_by_text("Cancelled: 24,000 of 25,920 missing bars are done and kept.")).to_be_visible()
-    assert person.row("Stored symbols", "DOGE/USDT")["Bars"] == "24,000"
+    shows(person, "Stored symbols", "DOGE/USDT", Bars="24,000")
 
 
 def fetch_the_rest(person: Person, venue: BinanceServer) -> None:
@@ -98,9 +98,8 @@ def fetch_the_rest(person: Person, venue: BinanceServer) -> None:
     expect(person.button("Fetch")).to_be_enabled()
     person.presses("Fetch")
     expect(person.page.get_by_text("1,920 bars fetched with 2 requests.")).to_be_visible()
-    assert person.row("Fetched symbols", "DOGE/USDT")["Outcome"] == "complete"
-    row = person.row("Stored symbols", "DOGE/USDT")
-    assert (row["Bars"], row["Last bar"], row["Gaps"]) == ("25,920", "2025-01-18 23:59", "0")
+    shows(person, "Fetched symbols", "DOGE/USDT", Outcome="complete")
+    shows(person, "Stored symbols", "DOGE/USDT", Bars="25,920", Last_bar="2025-01-18 23:59", Gaps="0")
     assert len(venue.asked(KLINES)) == 2
     person.presses("Dismiss")
     person.selects("Stored market", "Indian equities (NSE)")
@@ -113,14 +112,12 @@ def look_at_gaps(person: Person) -> None:
     person.selects("Stored market", "Crypto (Binance spot)")
     person.selects("Stored timeframe", "4h")
     expect(person.page.locator(".js-plotly-plot .heatmaplayer image").first).to_be_attached()
-    row = person.row("Stored symbols", "ADA/USDT")
-    assert (row["Bars"], row["Gaps"], row["Revisions"]) == ("569", "2", "2")
-    assert row["Freshness"].endswith("bars behind")
+    shows(person, "Stored symbols", "ADA/USDT", Bars="569", Gaps="2", Revisions="2")
+    assert person.row("Stored symbols", "ADA/USDT")["Freshness"].endswith("bars behind")
     expect(person.page.get_by_text("ADA/USDT: 2 gaps, 31 bars missing, 2 revisions")).to_be_visible()
     open_tab(person, "Gaps")
-    assert person.row("Gaps", "2025-01-17 16:00")["Reason"] == "not at binance"
-    row = person.row("Gaps", "2025-02-20 00:00")
-    assert (row["To"], row["Bars"], row["Reason"]) == ("2025-02-21 12:00", "10", "missing")
+    shows(person, "Gaps", "2025-01-17 16:00", Reason="not at binance")
+    shows(person, "Gaps", "2025-02-20 00:00", To="2025-02-21 12:00", Bars="10", Reason="missing")
 
 
 def adopt(person: Person, store: FinStore) -> None:
@@ -130,13 +127,13 @@ def adopt(person: Person, store: FinStore) -> None:
         return int(store.revisions(*KEY, "ADA/USDT")["adopted_at"].notna().sum())
 
     open_tab(person, "Revisions")
-    assert person.row("Revisions", "2025-01-01 04:00")["State"] == "waiting"
+    shows(person, "Revisions", "2025-01-01 04:00", State="waiting")
     person.presses("Adopt 2 revisions")
     expect(person.page.get_by_text("This is not undone.")).to_be_visible()
     assert adopted() == 0
     person.presses("Adopt for ADA/USDT")
     expect(person.page.get_by_text("2 bars of ADA/USDT have new values.")).to_be_visible()
-    assert person.row("Revisions", "2025-01-01 04:00")["State"] == "adopted"
+    shows(person, "Revisions", "2025-01-01 04:00", State="adopted")
     assert adopted() == 2
 
 
@@ -154,8 +151,7 @@ def upload(person: Person, folder: Path) -> None:
         if name == "bad.csv":
             expect(person.page.get_by_role("alert")).to_contain_text("bad.csv has no column 'volume'")
     expect(person.page.get_by_text("DOGE/USDT 1d: 2 new bars.")).to_be_visible()
-    row = person.row("Stored symbols", "DOGE/USDT")
-    assert (row["First bar"], row["Bars"]) == ("2025-01-01 00:00", "2")
+    shows(person, "Stored symbols", "DOGE/USDT", First_bar="2025-01-01 00:00", Bars="2")
 
 
 def check_and_set_aside(person: Person, store: FinStore) -> None:
@@ -167,13 +163,19 @@ def check_and_set_aside(person: Person, store: FinStore) -> None:
     person.selects("Stored timeframe", "4h")
     open_tab(person, "Files")
     person.presses("Check all files")
-    assert person.row("Damaged files", "LTC%2FUSDT")["Problem"] == "row group 0 does not have the checksum that was written"
+    shows(person, "Damaged files", "LTC%2FUSDT", Problem="row group 0 does not have the checksum that was written")
     person.presses("Set aside")
     expect(person.page.get_by_text("1 damaged file set aside.")).to_be_visible()
-    assert person.row("Files set aside", "LTC%2FUSDT")["Lost bars"] == "not back"
-    assert person.row("Stored symbols", "LTC/USDT")["Freshness"] == "lost"
+    shows(person, "Files set aside", "LTC%2FUSDT", Lost_bars="not back")
+    shows(person, "Stored symbols", "LTC/USDT", Freshness="lost")
     assert not file.exists()
 
 
 def open_tab(person: Person, name: str) -> None:
     person.page.get_by_role("tab", name=name, exact=True).click()
+
+
+def shows(person: Person, table: str, name: str, **fields: str) -> None:
+    """Wait until a row of a table has these fields; `_` in a heading's name stands for a space."""
+    wanted = {heading.replace("_", " "): text for heading, text in fields.items()}
+    eventually(lambda: wanted.items() <= person.row(table, name).items(), f"{table} shows {wanted} for {name}")
