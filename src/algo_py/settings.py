@@ -38,6 +38,17 @@ class ZerodhaSettings(BaseModel):
     product: Literal["CNC", "MIS"] = Field("CNC", description="CNC: delivery; MIS: intraday, which Zerodha closes itself")
 
 
+class TelegramSettings(BaseModel):
+    """What an order in the chat is that nobody has answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    assume: Literal["nothing", "filled"] = Field(
+        "nothing", description="What is assumed then: no trade, or one at the last close"
+    )
+    answer_within_s: float = Field(86_400.0, gt=0, description="How long an answer is waited for, seconds")
+
+
 _USUAL_SOURCES = {"crypto_binance": "binance", "indian_equity": "kite"}
 
 
@@ -65,6 +76,7 @@ class Settings(BaseModel):
     supervisor: SupervisorSettings = SupervisorSettings()
     data: DataSettings = DataSettings()
     zerodha: ZerodhaSettings = ZerodhaSettings()
+    telegram: TelegramSettings = TelegramSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def request(**changes: Any) -> DeploymentRequest:
     ("changes", "kind", "message"),
     [
         ({"backtest": "nobody"}, NotFound, "there is no saved backtest 'nobody'"),
-        ({"oms": "robinhood"}, NotFound, "there is no OMS 'robinhood'. Use one of paper, zerodha, binance."),
+        ({"oms": "robinhood"}, NotFound, "there is no OMS 'robinhood'. Use one of paper, telegram, zerodha, binance."),
         ({"params": {"fastest": 1}}, InvalidInput, "ema-cross has no parameter 'fastest'. Did you mean 'fast'?"),
         ({"params": {"fast": 1}}, InvalidInput, "fast must be greater than or equal to 2 (was 1)"),
         ({"initial_cash": -5.0}, InvalidInput, "initial_cash"),

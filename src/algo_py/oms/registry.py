@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from algo_py.clock import Clock
@@ -40,6 +40,7 @@ _CHOICES: Final[Mapping[str, OMSChoice]] = {
     choice.name: choice
     for choice in (
         OMSChoice(name="paper", title="Paper"),
+        OMSChoice(name="telegram", title="Telegram", keys=("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID")),
         OMSChoice(name="zerodha", title="Zerodha", keys=("ZERODHA_API_KEY", "ZERODHA_API_SECRET"), markets=("indian_equity",)),
         OMSChoice(name="binance", title="Binance", keys=("BINANCE_API_KEY", "BINANCE_API_SECRET"), markets=("crypto_binance",)),
     )
@@ -92,6 +93,21 @@ def open_oms(
         from algo_py.oms.binance import BinanceOMS
 
         return BinanceOMS(credentials, market=market, clock=clock, symbols=symbols)
+    if name == "telegram":
+        from algo_py.oms.telegram import TelegramOMS
+
+        policy = workspace.settings().telegram
+        return TelegramOMS(
+            credentials,
+            database,
+            clock,
+            account=deployment_id,
+            deployment_name=deployment_name,
+            market=market,
+            fees=config.fees,
+            assume=policy.assume,
+            answer_within=timedelta(seconds=policy.answer_within_s),
+        )
     from algo_py.oms.zerodha import zerodha_oms
 
     return zerodha_oms(

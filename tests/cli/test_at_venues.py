@@ -1,4 +1,4 @@
-"""The whole way at Binance, typed: fetch, backtest, save, deploy, orders, stop; and no secret anywhere on the way."""
+"""The whole way at Binance and in a Telegram chat, typed: fetch, backtest, save, deploy, orders, stop; no secret on the way."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from algo_py.settings import Workspace
 from tests.oms.binance_desk import KEY, SECRET
 from tests.processes import stop_everything, supervisors
 from tests.venues.binance_trading import BinanceTradingServer
+from tests.venues.telegram import CHAT, TOKEN, TelegramServer
 
 from .conftest import Invoke
 
@@ -65,9 +66,9 @@ def typed(workspace: Path, server: BinanceTradingServer, invoke: Invoke) -> Iter
     stop_everything(Workspace(workspace))
 
 
-def _deploy(invoke: Invoke) -> str:
+def _deploy(invoke: Invoke, oms: str = "binance") -> str:
     start = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
-    outcome = invoke("deploy", "first", "--oms", "binance", "--every", "1s", "--start", start, "--json")
+    outcome = invoke("deploy", "first", "--oms", oms, "--every", "1s", "--start", start, "--json")
     assert outcome.code == 0, outcome.err
     return str(outcome.json()["id"])
 
@@ -109,6 +110,30 @@ def test_the_whole_way_and_no_secret_on_it(typed: Path, invoke: Invoke, server: 
 def _holds(file: Path, secrets: set[str]) -> bool:
     content = file.read_bytes()
     return any(secret.encode() in content for secret in secrets)
+
+
+def test_in_a_chat_a_person_says_what_happened(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:
+    with TelegramServer() as telegram:
+        (typed / "config" / ".env").write_text(
+            f"BINANCE_BASE_URL={server.url}\nTELEGRAM_BASE_URL={telegram.url}\nTELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_CHAT_ID={CHAT}\n"
+        )
+        deployment_id = _deploy(invoke, "telegram")
+        [order] = _shown(invoke, deployment_id, orders=1)["orders"]
+        [message] = telegram.messages
+        assert (order["status"], str(order["client_order_id"]) in message.text) == ("ACCEPTED", True)
+        telegram.press(message, "Done at another")
+        deadline_s = monotonic_s() + 30
+        while len(telegram.messages) < 2 and monotonic_s() < deadline_s:
+            SystemClock().sleep(0.1)
+        telegram.write("101.5", to=telegram.messages[-1])
+        while (shown := invoke("show", deployment_id, "--json").json())["positions"] == [] and monotonic_s() < deadline_s:
+            SystemClock().sleep(0.2)
+        assert [(order["status"], order["average_fill_price"]) for order in shown["orders"]] == [("FILLED", 101.5)]
+        assert "done at 101.5" in message.text
+        assert invoke("stop", deployment_id).code == 0
+        assert len([one for one in telegram.messages if "BUY" in one.text and one.id == message.id]) == 1
+    secret = TOKEN.partition(":")[2]
+    assert not any(_holds(file, {secret}) for file in typed.rglob("*") if file.is_file() and file.name != ".env")
 
 
 def test_a_key_that_the_venue_refuses_is_said_and_trades_nothing(

@@ -1,0 +1,39 @@
+"""The adapter's own books: Telegram cannot be asked what was sent, so it is written down before."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from algo_py.database import Amount, Moment, metadata
+
+# outcome: empty while nobody has answered; filled, or canceled with its reason. message_id: empty while it is not certain that
+# the message was sent. question_id: the message that asks for a price.
+telegram_orders = sa.Table(
+    "telegram_orders",
+    metadata,
+    sa.Column("client_order_id", sa.String(20), primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False, index=True),
+    sa.Column("symbol", sa.String(32), nullable=False),
+    sa.Column("side", sa.String(4), nullable=False),
+    sa.Column("quantity", Amount, nullable=False),
+    sa.Column("reference_price", Amount, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("message_id", sa.BigInteger),
+    sa.Column("question_id", sa.BigInteger),
+    sa.Column("sent_at", Moment, nullable=False),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("price", Amount),
+    sa.Column("settled_at", Moment),
+)
+
+# What the bot was told, by all processes that use it; `bot` is its public number.
+telegram_updates = sa.Table(
+    "telegram_updates",
+    metadata,
+    sa.Column("bot", sa.String(32), primary_key=True),
+    sa.Column("update_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("is_handled", sa.Boolean, nullable=False),
+)
