@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from algo_py.clock import parse_time
 from algo_py.errors import NoData
 from algo_py.finstore import Coverage, FinStore, Gap
+from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.frames import to_us
+from algo_py.market import Timeframe, get_market
 
 from .making import LATE, MARKET, START, SYMBOL, bars, bars_at
 
@@ -100,3 +104,15 @@ def test_a_million_minutes_are_looked_at_as_one_array(store: FinStore) -> None:
 def test_nothing_is_no_coverage(store: FinStore) -> None:
     with pytest.raises(NoData):
         store.coverage(MARKET, "1h", SYMBOL)
+
+
+@pytest.mark.parametrize("timeframe", list(Timeframe))
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("2022-06-01", "2025-08-20"), ("2024-12-29", "2025-01-06"), ("2016-01-01", "2016-01-01"), ("2026-11-01", "2026-12-30")],
+)
+def test_bars_by_years_are_those_of_the_calendar(timeframe: Timeframe, first: str, last: str) -> None:
+    market = get_market("indian_equity")
+    start, end = parse_time(first), parse_time(f"{last}T04:00")
+    by_calendar = [to_us(moment) for moment in market.calendar.bar_opens(timeframe, start, end + timedelta(microseconds=1))]
+    assert expected_opens(market, timeframe, to_us(start), to_us(end)).tolist() == by_calendar

@@ -89,7 +89,12 @@ def check(
     findings = store.check()
     moved = store.set_aside(now=SystemClock().now()) if set_aside and findings else []
     if as_json:
-        print_json([{"file": str(finding.file), "problem": finding.problem, "set_aside": bool(moved) and finding.is_damaged} for finding in findings])
+        print_json(
+            [
+                {"file": str(finding.file), "problem": finding.problem, "set_aside": bool(moved) and finding.is_damaged}
+                for finding in findings
+            ]
+        )
     elif findings:
         print_table(("file", "problem"), [(str(finding.file), finding.problem) for finding in findings])
         for one in moved:

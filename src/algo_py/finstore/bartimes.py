@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,22 @@ def expected_opens(market: Market, timeframe: Timeframe, first_us: int, last_us:
         first = to_us(timeframe.floor(from_us(first_us)))
         step = timeframe.seconds * _US
         return np.arange(first if first >= first_us else first + step, last_us + 1, step, dtype=np.int64)
-    opens = calendar.bar_opens(timeframe, from_us(first_us), from_us(last_us) + timedelta(microseconds=1))
-    return np.fromiter((to_us(moment) for moment in opens), dtype=np.int64)
+    if not isinstance(calendar, SessionCalendar) or from_us(last_us) >= calendar.known_until:
+        opens = calendar.bar_opens(timeframe, from_us(first_us), from_us(last_us) + timedelta(microseconds=1))
+        return np.fromiter((to_us(moment) for moment in opens), dtype=np.int64)
+    years = range(from_us(first_us).year, from_us(last_us).year + 1)
+    known = np.concatenate([np.empty(0, dtype=np.int64), *(_opens_of_year(calendar, timeframe, year) for year in years)])
+    return known[np.searchsorted(known, first_us) : np.searchsorted(known, last_us, side="right")]
+
+
+@lru_cache(maxsize=512)
+def _opens_of_year(calendar: SessionCalendar, timeframe: Timeframe, year: int) -> NDArray[np.int64]:
+    """Return the open times of one year's bars; to list them day by day takes longer than everything else about them."""
+    start, end = datetime(year, 1, 1, tzinfo=UTC), min(datetime(year + 1, 1, 1, tzinfo=UTC), calendar.known_until)
+    opens = calendar.bar_opens(timeframe, start, end) if start < end else iter(())
+    found = np.fromiter((to_us(moment) for moment in opens), dtype=np.int64)
+    found.flags.writeable = False
+    return found
 
 
 def expected_rows(market: Market, timeframe: Timeframe, first_us: int, last_us: int) -> int:

@@ -95,6 +95,11 @@ class SessionCalendar:
     def last_day(self) -> date:
         return self._sessions[-1].day
 
+    @property
+    def known_until(self) -> datetime:
+        """The end of the last day that is known, exclusive."""
+        return datetime.combine(self.last_day + timedelta(days=1), time(), self._zone).astimezone(UTC)
+
     def bar_close(self, open_time: datetime, timeframe: Timeframe) -> datetime:
         day = open_time.astimezone(self._zone).date()
         if timeframe is Timeframe.W1:
