@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -155,6 +157,36 @@ def test_a_key_that_the_venue_refuses_is_said_and_trades_nothing(
     refused = invoke("deploy", "first", "--oms", "binance", "--every", "1s")
     assert refused.code == 3
     assert "missing: BINANCE_API_KEY, BINANCE_API_SECRET in config/.env" in refused.err
+
+
+def test_a_key_that_ends_while_it_trades_halts_it_once_until_a_person_resumes(
+    typed: Path, invoke: Invoke, server: BinanceTradingServer
+) -> None:
+    deployment_id = _deploy(invoke)
+    _shown(invoke, deployment_id, orders=2)
+    whole = server.trading.key
+    server.trading.key = replace(whole, secret="anotherone")
+    shown = _until(invoke, deployment_id, "halted")
+    assert shown["status"] == "halted"
+    SystemClock().sleep(2.5)
+    told = [entry for entry in _log(invoke, deployment_id) if entry["event"] == "deployment.halted"]
+    assert len(told) == 1
+    server.trading.key = whole
+    assert invoke("resume", deployment_id).out == "Orders are sent again.\n"
+    assert _until(invoke, deployment_id, "running")["status"] == "running"
+
+
+def _until(invoke: Invoke, deployment_id: str, status: str) -> dict[str, Any]:
+    deadline_s = monotonic_s() + 20
+    while True:
+        shown: dict[str, Any] = invoke("show", deployment_id, "--json").json()
+        if shown["status"] == status or monotonic_s() > deadline_s:
+            return shown
+        SystemClock().sleep(0.2)
+
+
+def _log(invoke: Invoke, deployment_id: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in invoke("logs", deployment_id, "-n", "1000", "--json").out.splitlines()]
 
 
 def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:

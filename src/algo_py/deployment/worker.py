@@ -32,6 +32,7 @@ from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.gaps import GapFiller
 from algo_py.finstore.sources.registry import NO_SOURCE, open_source
 from algo_py.oms import OMS, open_oms
+from algo_py.orders.halts import halt, halt_of
 from algo_py.orders.journal import Journal
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.strategy import Strategy
@@ -47,7 +48,7 @@ _MISSED_MOST = 100_000
 _PATIENCE_S = 10.0
 # How often orders that are under way are asked for between two runs.
 _FOLLOW_S = 2.0
-_FATAL = (AuthFailed, Damaged)
+_FATAL = (Damaged,)
 
 
 def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
@@ -197,6 +198,10 @@ class _Life:
                 raise
             except _StopRequested:
                 result = RunResult(outcome="skipped", detail={"reason": "stopped by request"})
+            except AuthFailed as error:
+                reason = str(error)
+                self._halt_without_credentials(reason)
+                result = RunResult(outcome="failed", detail={"reason": reason})
             except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
                 known = isinstance(error, AlgoPyError)
                 self._log.error("run.failed", reason=str(error), exc_info=not known)
@@ -228,6 +233,12 @@ class _Life:
                 equity=f"{pipeline.equity:.2f}",
             )
 
+    def _halt_without_credentials(self, reason: str) -> None:
+        """Send nothing more once the venue refuses the credentials, and say so once; a person renews them and resumes."""
+        if halt_of(self._database, self._config.id) is None:
+            halt(self._database, self._config.id, reason=reason, by="credentials", at=self._wall.now())
+            self._log.error("deployment.halted", reason=reason, by="credentials")
+
     def _coalesce(self, due: datetime) -> tuple[datetime, int]:
         """Return the newest run that is due by now, and how many before it were missed while the process was busy or away."""
         newest, missed = due, 0
@@ -257,6 +268,8 @@ class _Life:
         try:
             if self._pipeline.has_unsettled:
                 self._pipeline.follow(self._clock.now())
+        except AuthFailed as error:
+            self._halt_without_credentials(str(error))
         except _FATAL:
             raise
         except (AlgoPyError, SQLAlchemyError) as error:
