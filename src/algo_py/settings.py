@@ -30,6 +30,14 @@ class SupervisorSettings(BaseModel):
     idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")
 
 
+class PaperSettings(BaseModel):
+    """How the paper venue behaves on the live clock."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latency_s: float = Field(0.0, ge=0, description="How long a market order is under way before it fills, seconds")
+
+
 class ZerodhaSettings(BaseModel):
     """How orders go to Zerodha."""
 
@@ -75,6 +83,7 @@ class Settings(BaseModel):
 
     supervisor: SupervisorSettings = SupervisorSettings()
     data: DataSettings = DataSettings()
+    paper: PaperSettings = PaperSettings()
     zerodha: ZerodhaSettings = ZerodhaSettings()
     telegram: TelegramSettings = TelegramSettings()
 

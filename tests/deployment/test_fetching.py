@@ -92,3 +92,34 @@ def test_on_bars_that_cannot_be_completed_nothing_is_traded(
     server.forget()
     better = manager.wait_until(deployment.id, lambda d: not d.reason and d.row.runs > done.row.runs, timeout_s=40)
     assert (better.status, better.reason) == (Status.RUNNING, "")
+
+
+def test_paper_fills_at_the_markets_last_price(
+    server: BinanceServer, behind: Workspace, manager: DeploymentManager, save: Save
+) -> None:
+    behind.strategies.mkdir()
+    (behind.strategies / "always.py").write_text(
+        "from algo_py.strategy import Bars, Signals, Strategy\n\n\n"
+        'class AlwaysIn(Strategy):\n    """Hold."""\n\n'
+        "    @property\n    def warm_up_bars(self) -> int:\n        return 1\n\n"
+        "    def run(self, bars: Bars) -> Signals:\n        return Signals(entries=bars.close > 0, exits=bars.close < 0)\n"
+    )
+    first = FinStore(behind.finstore).coverage(MARKET, "1m", SYMBOLS[0]).first
+    save(
+        "always",
+        strategy="always-in",
+        params={},
+        timeframe="1m",
+        symbols=SYMBOLS[:1],
+        start=first,
+        end=first + timedelta(hours=2),
+        slippage=0.0,
+    )
+    start = datetime.now(UTC) - timedelta(minutes=5)
+    deployment = manager.deploy(DeploymentRequest(backtest="always", schedule=EveryInterval(every_s=1), start=start))
+    manager.wait_until(deployment.id, lambda d: bool(manager.fills(d.id)), timeout_s=40)
+    [fill] = manager.fills(deployment.id)
+    minute = pd.Timestamp(fill.time).floor("min")
+    frame = _minutes(300, ahead=30)
+    forming = {float(frame["close"].loc[at]) for at in (minute, minute + pd.Timedelta(minutes=1)) if at in frame.index}
+    assert float(fill.price) in forming

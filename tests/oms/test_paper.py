@@ -216,6 +216,31 @@ def test_canceling_ends_an_open_order_and_leaves_a_filled_one(desk: Desk) -> Non
     assert report.status is OrderStatus.FILLED
 
 
+def test_an_order_is_under_way_for_the_latency(desk: Desk) -> None:
+    desk.prices.known["BTC/USDT"] = (NEXT, 100.0)
+    clock = FrozenClock(NEXT)
+    oms = PaperOMS(
+        desk.database,
+        clock,
+        account="slow",
+        market=get_market("crypto_binance"),
+        symbols=SYMBOLS,
+        config=desk.config,
+        feed=desk.prices,
+        latency=timedelta(seconds=2),
+    )
+    oms.connect()
+    wanted = order(hour=5)
+    oms.submit(wanted)
+    clock.sleep(1.9)
+    early = oms.find(wanted, BAR)
+    clock.sleep(0.2)
+    late = oms.find(wanted, BAR)
+    assert early is not None
+    assert late is not None
+    assert (early.status, late.status) == (OrderStatus.ACCEPTED, OrderStatus.FILLED)
+
+
 @pytest.mark.parametrize(
     ("bar", "price", "reason"),
     [

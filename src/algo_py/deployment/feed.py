@@ -81,14 +81,24 @@ class ReplayFeed:
 
 
 class LiveFeed:
-    """Bars of FinStore, brought up to date by `fill` (None: they arrive by other ways); orders fill at the last known close."""
+    """Bars of FinStore, brought up to date by `fill` (None: they arrive by other ways).
+
+    Orders on paper fill at the market's last price, which `quote` asks for; where nobody says it, at the last known close.
+    """
 
     def __init__(
-        self, store: FinStore, config: DeploymentConfig, *, fill: Callable[[], FillReport] | None, log: ExecutionLog
+        self,
+        store: FinStore,
+        config: DeploymentConfig,
+        *,
+        fill: Callable[[], FillReport] | None,
+        log: ExecutionLog,
+        quote: Callable[[str], float | None] | None = None,
     ) -> None:
         self._store = store
         self._config = config
         self._fill = fill
+        self._quote = quote
         self._log = log
         self._bars: Bars | None = None
 
@@ -134,6 +144,9 @@ class LiveFeed:
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         if self._bars is None:
             return None
+        price = None if self._quote is None else self._quote(symbol)
+        if price is not None:
+            return submitted_at, price
         closes = self._bars.array("close")[:, self._bars.symbols.index(symbol)]
         known = closes[~np.isnan(closes)]
         return (submitted_at, float(known[-1])) if len(known) else None
@@ -142,9 +155,18 @@ class LiveFeed:
         return () if self._bars is None else _price_bars(self._bars, symbol, submitted_at, len(self._bars.index))
 
 
-def open_feed(store: FinStore, config: DeploymentConfig, *, fill: Callable[[], FillReport] | None, log: ExecutionLog) -> Feed:
+def open_feed(
+    store: FinStore,
+    config: DeploymentConfig,
+    *,
+    fill: Callable[[], FillReport] | None,
+    quote: Callable[[str], float | None] | None,
+    log: ExecutionLog,
+) -> Feed:
     """Return the feed that belongs to the deployment's clock; a replay fetches nothing."""
-    return ReplayFeed(store, config) if isinstance(config.clock, Replay) else LiveFeed(store, config, fill=fill, log=log)
+    if isinstance(config.clock, Replay):
+        return ReplayFeed(store, config)
+    return LiveFeed(store, config, fill=fill, log=log, quote=quote)
 
 
 def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> Iterator[PriceBar]:

@@ -9,7 +9,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import FrameType
 
 import structlog
@@ -26,11 +26,13 @@ from algo_py.deployment.processes import ProcessLock, created_s
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
-from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown, InvalidInput, NotFound, VenueError
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.gaps import GapFiller
+from algo_py.finstore.sources import Source
 from algo_py.finstore.sources.registry import NO_SOURCE, open_source
+from algo_py.market import Timeframe
 from algo_py.oms import OMS, open_oms
 from algo_py.orders.halts import halt, halt_of
 from algo_py.orders.journal import Journal
@@ -46,6 +48,9 @@ _SLICE_S = 0.2
 _MISSED_MOST = 100_000
 # Exchanges publish a closed bar within a second or two; a run waits so long for the newest one.
 _PATIENCE_S = 10.0
+# A price for paper is that of the newest minute, if one has traded lately.
+_QUOTED_WITHIN = timedelta(minutes=5)
+_QUOTE_S = 10.0
 # How often orders that are under way are asked for between two runs.
 _FOLLOW_S = 2.0
 _FATAL = (Damaged,)
@@ -117,7 +122,8 @@ class _Life:
         self._log.info("deployment.start", strategy=config.backtest.strategy, schedule=str(config.schedule), oms=config.oms)
         strategy = load_deployed_strategy(self._workspace.deployments / config.id, config)
         store = FinStore(self._workspace.finstore)
-        feed = open_feed(store, config, fill=self._filling(store), log=self._log)
+        source = self._source(store)
+        feed = open_feed(store, config, fill=self._filling(store, source), quote=self._quoting(source), log=self._log)
         pipeline = self._connect(feed, strategy)
         self._pipeline = pipeline if isinstance(config.clock, LiveClock) else None
         began = config.start or self._row.created_at
@@ -133,13 +139,37 @@ class _Life:
             self._last_fire, missed = self._coalesce(self._next_run)
             self._run_once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
 
-    def _filling(self, store: FinStore) -> Callable[[], FillReport] | None:
-        """Return what brings the bars up to date before each run; None when the market has no source, or time is replayed."""
-        config, settings = self._config, self._workspace.settings().data
-        name = settings.sources.get(config.backtest.market, NO_SOURCE)
+    def _source(self, store: FinStore) -> Source | None:
+        """Open where the market's bars come from; None when it has no source, or time is replayed."""
+        config = self._config
+        name = self._workspace.settings().data.sources.get(config.backtest.market, NO_SOURCE)
         if name == NO_SOURCE or isinstance(config.clock, Replay):
             return None
-        source = open_source(name, workspace=self._workspace, market=config.market, store=store)
+        return open_source(name, workspace=self._workspace, market=config.market, store=store)
+
+    def _quoting(self, source: Source | None) -> Callable[[str], float | None] | None:
+        """Return what says the market's last price: the close of the minute that is forming."""
+        if source is None:
+            return None
+
+        def quote(symbol: str) -> float | None:
+            now = self._wall.now()
+            try:
+                answer = source.fetch(
+                    Timeframe.M1, symbol, now - _QUOTED_WITHIN, now + timedelta(minutes=1), deadline_s=monotonic_s() + _QUOTE_S
+                )
+            except (VenueError, NotFound, InvalidInput) as error:
+                self._log.warning("paper.no_price", symbol=symbol, reason=str(error))
+                return None
+            return None if answer.frame.empty else float(answer.frame.sort_index()["close"].iloc[-1])
+
+        return quote
+
+    def _filling(self, store: FinStore, source: Source | None) -> Callable[[], FillReport] | None:
+        """Return what brings the bars up to date before each run."""
+        if source is None:
+            return None
+        config, settings = self._config, self._workspace.settings().data
         filler = GapFiller(store, source, config.backtest.market, config.backtest.timeframe, clock=self._clock)
 
         def fill() -> FillReport:

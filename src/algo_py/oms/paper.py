@@ -8,7 +8,7 @@ known price. A STOP order rests, and fires inside a bar by the engine's rule 2, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -62,7 +62,10 @@ class PaperOMS:
         symbols: Sequence[str],
         config: PortfolioConfig,
         feed: PriceFeed,
+        latency: timedelta = timedelta(),
     ) -> None:
+        """Open nothing yet. `latency` is how long a market order is under way before it fills; none on the replay clock."""
+        self._latency = latency
         self._database = database
         self._clock = clock
         self._account = account
@@ -174,6 +177,8 @@ class PaperOMS:
                     reason = "take_profit" if fired.is_target else row.intent_reason
                     yield fired.time, _INSIDE, rank, row, fired.raw_price, reason
                     return
+            return
+        if self._clock.now() - row.submitted_at < self._latency:
             return
         priced = self._feed.fill_price(row.symbol, row.bar_time, row.submitted_at)
         if priced is not None:

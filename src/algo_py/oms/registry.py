@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from algo_py.clock import Clock
+from algo_py.clock import Clock, SystemClock
 from algo_py.credentials import Credentials
 from algo_py.database import Database
 from algo_py.engine import PortfolioConfig
@@ -87,7 +87,18 @@ def open_oms(
     """
     check_oms(name, market)
     if name == "paper":
-        return PaperOMS(database, clock, account=deployment_id, market=market, symbols=symbols, config=config, feed=feed)
+        # On the replay clock an order fills at the bar's open, whatever the time between: that is the backtest's rule.
+        latency_s = workspace.settings().paper.latency_s if isinstance(clock, SystemClock) else 0.0
+        return PaperOMS(
+            database,
+            clock,
+            account=deployment_id,
+            market=market,
+            symbols=symbols,
+            config=config,
+            feed=feed,
+            latency=timedelta(seconds=latency_s),
+        )
     credentials = Credentials.of(workspace)
     if name == "binance":
         from algo_py.oms.binance import BinanceOMS
