@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from algo_py.clock import Clock, format_time, monotonic_s
+from algo_py.clock import format_time, monotonic_s
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, VenueDown
-from algo_py.finstore.absences import Absence, AbsenceLog, covering
+from algo_py.finstore.absences import Absence, covering
 from algo_py.finstore.asking import Asked, Asker, Page
 from algo_py.finstore.bartimes import expected_opens
 from algo_py.finstore.coverage import lost_ranges
@@ -25,12 +25,9 @@ from algo_py.finstore.durable import explained, locked, make_folder
 from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
 from algo_py.finstore.frames import COLUMNS, Block, from_us, to_frame, to_us, union
 from algo_py.finstore.lacks import Lack, Times, lack_of, pages, runs
-from algo_py.finstore.layout import Layout
-from algo_py.finstore.partition import Partition
+from algo_py.finstore.place import Place
 from algo_py.finstore.reports import AppendCounts
-from algo_py.finstore.sources.protocol import Source
-from algo_py.finstore.store import FinStore
-from algo_py.market import Market, Timeframe, get_market, latest_closed_open
+from algo_py.market import latest_closed_open
 
 _LOOK_S = 0.2
 _LOCK_LOOK_S = 0.5
@@ -46,39 +43,6 @@ _CLOSE = COLUMNS.index("close")
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where bars come from and go to, and what is remembered between calls.
-
-    complete_to maps a symbol and the start that was asked for to the last stored bar up to which nothing was lacking.
-    """
-
-    store: FinStore
-    source: Source
-    market: Market
-    timeframe: Timeframe
-    clock: Clock
-    layout: Layout
-    partition: Partition
-    absences: AbsenceLog
-    complete_to: dict[tuple[str, datetime | None], int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, store: FinStore, source: Source, market: str, timeframe: str, *, clock: Clock) -> Place:
-        known, length = get_market(market), Timeframe.parse(timeframe)
-        layout = Layout.of(store.folder, known.name, length)
-        return cls(
-            store=store,
-            source=source,
-            market=known,
-            timeframe=length,
-            clock=clock,
-            layout=layout,
-            partition=Partition(layout),
-            absences=AbsenceLog(layout),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

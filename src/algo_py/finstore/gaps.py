@@ -11,7 +11,8 @@ from datetime import datetime
 
 from algo_py.clock import Clock, SystemClock
 from algo_py.finstore.fill_report import FillProgress, FillReport
-from algo_py.finstore.filling import Fill, Place
+from algo_py.finstore.filling import Fill
+from algo_py.finstore.place import Place
 from algo_py.finstore.sources.protocol import Source
 from algo_py.finstore.store import FinStore
 
