@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,9 @@ def test_a_refusal_is_one_line_with_its_exit_code(
 def test_following_a_log_ends_quietly_on_ctrl_c(root: Path, algo_py: Command) -> None:
     algo_py("deploy first --replay --speed 5bars/s --name slow")
     words = [sys.executable, "-m", "algo_py", "--workspace", str(root), "logs", "slow", "-f", "--json"]
-    following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has its children ignore Ctrl-C; the one at a terminal does not.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds)
     assert following.stdout is not None
     try:
         first = json.loads(following.stdout.readline())
