@@ -36,6 +36,7 @@ class OMSChoice:
         return f"missing: {', '.join(missing)} in config/.env" if missing else "configured"
 
 
+_CCXT: Final = "ccxt:"
 _CHOICES: Final[Mapping[str, OMSChoice]] = {
     choice.name: choice
     for choice in (
@@ -53,7 +54,18 @@ def oms_names() -> tuple[str, ...]:
 
 
 def oms_choice(name: str) -> OMSChoice:
-    """Return what is known of an OMS before it is opened. Raises NotFound."""
+    """Return what is known of an OMS before it is opened. Raises NotFound.
+
+    `ccxt:EXCHANGE` is another exchange of ccxt; where it cannot be asked for an order by our own id, it is Refused by name.
+    """
+    if name.startswith(_CCXT):
+        from algo_py.oms.binance.exchanges import exchange_of
+
+        exchange_id = name.removeprefix(_CCXT)
+        keys = exchange_of(exchange_id).keys
+        return OMSChoice(
+            name=name, title=exchange_id.capitalize(), keys=(f"{keys}_API_KEY", f"{keys}_API_SECRET"), markets=("crypto_binance",)
+        )
     try:
         return _CHOICES[name]
     except KeyError:
@@ -100,10 +112,10 @@ def open_oms(
             latency=timedelta(seconds=latency_s),
         )
     credentials = Credentials.of(workspace)
-    if name == "binance":
+    if name == "binance" or name.startswith(_CCXT):
         from algo_py.oms.binance import BinanceOMS
 
-        return BinanceOMS(credentials, market=market, clock=clock, symbols=symbols)
+        return BinanceOMS(credentials, market=market, clock=clock, symbols=symbols, exchange_id=name.removeprefix(_CCXT))
     if name == "telegram":
         from algo_py.oms.telegram import TelegramOMS
 

@@ -193,7 +193,8 @@ class Executor:
         report = self._cancel_at_venue(order, "its time is over")
         if report is None:
             return []
-        rest = order.request.quantity - sum((fill.quantity for fill in report.fills), Decimal(0))
+        filled = sum((fill.quantity for fill in report.fills), Decimal(0))
+        rest = order.request.quantity - (filled if report.traded is None else report.traded)
         if report.status is not OrderStatus.CANCELED or rest <= 0 or self._limit_policy.then != "market":
             return self._record(order.request, report)
         other = self._instead(order.request, quantity=rest, kind="market")

@@ -135,13 +135,17 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
-    """What a venue knows of one order. `fills` are all fills so far, oldest first."""
+    """What a venue knows of one order. `fills` are all fills so far, oldest first.
+
+    `traded` is the quantity that changed hands, before a fee was kept back from it; None where the fills say it.
+    """
 
     client_order_id: str
     venue_order_id: str
     status: OrderStatus
     reason: str = ""
     fills: tuple[Fill, ...] = ()
+    traded: Decimal | None = None
 
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"

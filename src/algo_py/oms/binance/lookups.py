@@ -66,7 +66,8 @@ class Lookups:
     def described(self, order: OrderRequest, known: list[VenueOrder], trades: list[Trade]) -> OrderReport:
         """Return the report of an order from what Binance said of it. Raises what valuing its fees raises."""
         fills, note = self._fees.fills(trades, symbol=order.symbol, client_order_id=order.client_order_id)
-        status, reason = whole_status(known, sum((trade.quantity for trade in trades), Decimal(0)))
+        traded = sum((trade.quantity for trade in trades), Decimal(0))
+        status, reason = whole_status(known, traded)
         if status is OrderStatus.FILLED and order.type is OrderType.STOP:
             took_target = any(one.type == TARGET_TYPE and one.executed for one in known)
             reason = "take_profit" if took_target else order.reason
@@ -77,6 +78,7 @@ class Lookups:
             status=status,
             reason="; ".join(part for part in (reason, note) if part),
             fills=fills,
+            traded=traded,
         )
 
     def fills_since(self, symbol: str, moment: datetime) -> Iterator[Fill]:
