@@ -46,7 +46,9 @@ def behind(server: BinanceServer, workspace: Workspace, save: Save) -> Workspace
     for symbol in SYMBOLS:
         server.set_bars(symbol, "1m", frame)
     FinStore(workspace.finstore).append(MARKET, "1m", dict.fromkeys(SYMBOLS, frame[:240]), now=SystemClock().now())
-    save(timeframe="1m", symbols=SYMBOLS, params={"fast": 3, "slow": 9}, start=frame.index[0], end=frame.index[240])
+    # Lines so long that they never cross: an order on paper would ask the exchange for a price.
+    never = {"fast": 200, "slow": 500}
+    save(timeframe="1m", symbols=SYMBOLS, params=never, start=frame.index[0], end=frame.index[240])
     supervisor = "[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 20\nstop_grace_s = 3\n"
     workspace.settings_file.write_text(supervisor + "[data]\nfill_timeout_s = 4\n")
     workspace.credentials_file.write_text(f"BINANCE_BASE_URL={server.url}\n")
