@@ -36,6 +36,8 @@ def main() -> None:
 
 def _measure(workspace: Workspace) -> None:
     install_sample(FinStore(workspace.finstore))
+    workspace.credentials_file.parent.mkdir(parents=True, exist_ok=True)
+    workspace.credentials_file.write_text("BINANCE_BASE_URL=http://127.0.0.1:9\n")  # nobody answers, and nothing leaves
     config = BacktestConfig.model_validate(
         {
             "strategy": "ema-cross",

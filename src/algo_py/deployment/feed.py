@@ -30,8 +30,11 @@ _OPEN_TOLERANCE = timedelta(seconds=60)
 class Feed(Protocol):
     """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
 
-    def see_closes(self, now: datetime) -> Bars | None:
-        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are stale."""
+    def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
+        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are stale.
+
+        `as_stored` is for what is past: nothing is fetched, and bars may be stale.
+        """
 
     def see_opens(self, now: datetime) -> None:
         """From here on fills may use the opens of bars that have begun by `now`."""
@@ -55,7 +58,7 @@ class ReplayFeed:
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
         self._rows_closed = 0
 
-    def see_closes(self, now: datetime) -> Bars | None:
+    def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
         is_over = self._end is not None and now >= self._end
         rows = len(self._closes) if is_over else int(self._closes.searchsorted(pd.Timestamp(now), side="right"))
@@ -102,11 +105,12 @@ class LiveFeed:
         self._log = log
         self._bars: Bars | None = None
 
-    def see_closes(self, now: datetime) -> Bars | None:
-        if self._fill is not None:
+    def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
+        if self._fill is not None and not as_stored:
             self._fill_gaps(self._fill)
         bars = _read(self._store, self._config, end=None)
-        self._refuse_stale(bars, now)
+        if not as_stored:
+            self._refuse_stale(bars, now)
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
         self._bars = bars.head(rows)
         return self._bars

@@ -113,7 +113,7 @@ class Pipeline:
 
     def recover(self, now: datetime) -> None:
         """Settle what an earlier process left behind, before anything new is decided."""
-        bars, _ = self._see_closes(now)
+        bars, _ = self._see_closes(now, as_stored=True)  # the first run fetches what is new; a start must not wait for it
         self._executor.recover(self._comes_too_late(now))
         self._feed.see_opens(now)
         self._executor.follow()
@@ -185,9 +185,9 @@ class Pipeline:
             self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
         return RunResult(outcome="end", detail={"reason": reason})
 
-    def _see_closes(self, now: datetime) -> tuple[Bars | None, str]:
+    def _see_closes(self, now: datetime, *, as_stored: bool = False) -> tuple[Bars | None, str]:
         try:
-            return self._feed.see_closes(now), ""
+            return self._feed.see_closes(now, as_stored=as_stored), ""
         except NoData as error:
             self._log.warning("run.stale_data", reason=str(error))
             return None, str(error)

@@ -86,6 +86,9 @@ class Supervisor:
         exit_codes = self._launcher.ended()
         for deployment_id in exit_codes:
             self._care_of(deployment_id).launched = False
+        live = sum(isinstance(row.config.clock, LiveClock) and not row.state.has_ended for row in rows)
+        if live > 1 and not self._has_clients:
+            self._load_clients()
         busy = False
         for row in rows:
             alive = self._is_alive(row)
@@ -113,8 +116,6 @@ class Supervisor:
             return
         if monotonic_s() < care.not_before_s:
             return
-        if isinstance(row.config.clock, LiveClock) and not self._has_clients:
-            self._load_clients()
         care.asked_to_stop_s = None
         care.launched = True
         self._launcher.start(row.id)
@@ -170,7 +171,7 @@ class Supervisor:
     def _load_clients(self) -> None:
         """Import the exchanges' client once, before live deployments are forked: each would need the memory for itself.
 
-        A replay needs none, so that the first one does not wait for it.
+        A replay needs none, and a single first deployment does not wait for it either.
         """
         self._has_clients = True
         sources = self._workspace.settings().data.sources.values()
