@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 from algo_py.clock import SystemClock, monotonic_s
+
+# A list that the page draws anew closes: what was to be chosen is looked for so long, and the list opened so often.
+_OPEN_MS = 5_000
+_TRIES = 6
 
 
 class Person:
@@ -54,16 +59,29 @@ class Person:
         self.waits_for_quiet()
 
     def selects(self, label: str, option: str) -> None:
-        """Choose an option of a list."""
-        self.page.get_by_role("combobox", name=label, exact=True).click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        """Choose an option of a list; open it again when what the page still had to show has closed it."""
+        offered = self.page.get_by_role("option", name=option, exact=True)
+        for _ in range(_TRIES):
+            self.waits_for_quiet()
+            self.page.get_by_role("combobox", name=label, exact=True).click()
+            with contextlib.suppress(Error):
+                offered.click(timeout=_OPEN_MS)
+                break
+            self.page.keyboard.press("Escape")
+        else:
+            pytest.fail(f"{label} does not offer {option}")
         self.waits_for_quiet()
 
     def adds(self, label: str, option: str) -> None:
         """Add an option to a field that takes several."""
         field = self.page.get_by_role("combobox", name=label)
-        field.fill(option)
-        self.page.get_by_role("option", name=option, exact=True).click()
+        for _ in range(_TRIES):
+            field.fill(option)
+            with contextlib.suppress(Error):
+                self.page.get_by_role("option", name=option, exact=True).click(timeout=_OPEN_MS)
+                break
+        else:
+            pytest.fail(f"{label} does not offer {option}")
         field.press("Escape")
         self.waits_for_quiet()
 
