@@ -24,7 +24,13 @@ class SupervisorSettings(BaseModel):
 
     heartbeat_s: float = Field(2.0, gt=0, description="How often a deployment's loop reports that it is alive")
     stalled_after_s: float = Field(30.0, gt=0, description="Silence after which a deployment is shown as stalled")
+    late_after_s: float = Field(15.0, gt=0, description="How long a run may be overdue before its deployment is shown as late")
+    hung_after_s: float = Field(600.0, gt=0, description="Silence after which a deployment's process is killed and started anew")
+    strategy_timeout_s: float = Field(120.0, gt=0, description="How long a strategy's run may take before it is broken off")
+    memory_mib: int = Field(2048, ge=128, description="How much memory a deployment may take beyond what it starts with, MiB")
+    open_files: int = Field(1024, ge=64, description="How many files a deployment may hold open")
     stop_grace_s: float = Field(15.0, gt=0, description="How long a deployment may take to stop before it is killed")
+    close_grace_s: float = Field(120.0, gt=0, description="How long closing positions may take when a deployment is stopped")
     restart_limit: int = Field(5, ge=0, description="Crashes within the window below after which it is given up")
     restart_window_s: float = Field(600.0, gt=0, description="The window in which crashes are counted")
     idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")

@@ -51,12 +51,15 @@ class OrderChoice(BaseModel):
 class DeploymentConfig(BaseModel):
     """One deployment. `backtest` is the effective configuration, with the overrides made at deploying already in it.
 
+    late_entries: take entries of bars that closed while no run took place, too. enter_open_position: the first run enters what
+    the strategy holds by then. Both are off: what is past is past.
+
     The window is [start, end): no run happens before `start` or at and after `end`. On the replay clock both are set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     id: str
     name: str = Field(min_length=1, max_length=100)
     backtest_id: str
@@ -70,15 +73,18 @@ class DeploymentConfig(BaseModel):
     clock: ClockChoice
     limits: Limits = Limits()
     order: OrderChoice = OrderChoice()
+    late_entries: bool = False
+    enter_open_position: bool = False
 
     @model_validator(mode="before")
     @classmethod
-    def _from_version_1(cls, values: Any) -> Any:
-        """Read what an earlier Algo.Py wrote: it had one limit, beside the others' place."""
-        if not isinstance(values, dict) or values.get("schema_version", 2) != 1:
-            return values
-        now = {key: value for key, value in values.items() if key != "max_order_notional"}
-        return now | {"schema_version": 2, "limits": {"max_order_notional": values.get("max_order_notional")}}
+    def _from_earlier_versions(cls, values: Any) -> Any:
+        """Read what an earlier Algo.Py wrote: version 1 had one limit, beside the others' place; 2 had no choice of entries."""
+        version = values.get("schema_version", 3) if isinstance(values, dict) else 3
+        if version == 1:
+            now = {key: value for key, value in values.items() if key != "max_order_notional"}
+            return now | {"schema_version": 3, "limits": {"max_order_notional": values.get("max_order_notional")}}
+        return values | {"schema_version": 3} if version == 2 else values
 
     @model_validator(mode="after")
     def _window_is_one(self) -> Self:

@@ -24,7 +24,7 @@ from algo_py.deployment.logs import read_log, tail_log
 from algo_py.deployment.processes import is_locked
 from algo_py.deployment.schedule import Schedule
 from algo_py.deployment.source import copy_strategy
-from algo_py.deployment.status import Observation, State, Status, Wanted, judge
+from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import lock_path
 from algo_py.errors import Conflict, InvalidInput, Refused
@@ -67,6 +67,7 @@ class Deployment:
     row: DeploymentRow
     status: Status
     reason: str
+    since: datetime
     pid: int | None
 
     @property
@@ -192,7 +193,7 @@ class DeploymentManager:
     def stop(self, id_or_name: str) -> Deployment:
         """Ask for a deployment to end after the run that it is in; its positions are kept. Asking twice changes nothing."""
         row = self._store.get(id_or_name)
-        self._store.want(row.id, Wanted.STOPPED)
+        self._store.want(row.id, Wanted.STOPPED, at=self._clock.now())
         self.ensure_supervisor()
         return self.show(row.id)
 
@@ -203,7 +204,7 @@ class DeploymentManager:
             raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Stop it first.")
         if deployment.row.state is State.FINISHED:
             raise Refused(f"{deployment.name} has reached the end of its window", remedy="Deploy the backtest again.")
-        self._store.want(deployment.id, Wanted.RUNNING, state=State.NEW)
+        self._store.want(deployment.id, Wanted.RUNNING, at=self._clock.now(), state=State.NEW)
         self.ensure_supervisor()
         return self.show(deployment.id)
 
@@ -249,20 +250,26 @@ class DeploymentManager:
 
     def _judged(self, row: DeploymentRow, halted: Halt | None) -> Deployment:
         alive = is_locked(self._workspace.deployments / row.id / "lock")
-        status, reason = judge(
+        settings = self._workspace.settings().supervisor
+        verdict = judge(
             Observation(
                 wanted=row.wanted,
                 state=row.state,
                 reason=row.reason,
+                since=row.since,
                 process_is_alive=alive,
                 supervisor_is_alive=is_locked(lock_path(self._workspace)),
                 heartbeat_at=row.heartbeat_at,
+                run_due_at=row.next_run_at if isinstance(row.config.clock, LiveClock) else None,
                 now=self._clock.now(),
-                stalled_after=timedelta(seconds=self._workspace.settings().supervisor.stalled_after_s),
-                halt=None if halted is None else halted.reason,
+                stalled_after=timedelta(seconds=settings.stalled_after_s),
+                late_after=timedelta(seconds=settings.late_after_s),
+                halt=None if halted is None else Halting(reason=halted.reason, at=halted.at),
             )
         )
-        return Deployment(row=row, status=status, reason=reason, pid=row.pid if alive else None)
+        return Deployment(
+            row=row, status=verdict.status, reason=verdict.reason, since=verdict.since, pid=row.pid if alive else None
+        )
 
     def _folder(self, id_or_name: str) -> Path:
         return self._workspace.deployments / self._store.get(id_or_name).id

@@ -31,6 +31,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "schedule": str(config.schedule),
         "status": deployment.status,
         "reason": deployment.reason,
+        "since": format_time(deployment.since),
         "pid": deployment.pid,
         "created_at": format_time(row.created_at),
         "started_at": format_time(row.started_at),

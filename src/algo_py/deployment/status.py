@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -11,7 +11,13 @@ class Wanted(StrEnum):
     """What a person asked for."""
 
     RUNNING = "running"
+    PAUSED = "paused"  # a replay whose clock stands still
     STOPPED = "stopped"
+    CLOSED = "closed"  # stopped, with no position left
+
+    @property
+    def is_an_end(self) -> bool:
+        return self in (Wanted.STOPPED, Wanted.CLOSED)
 
 
 class State(StrEnum):
@@ -20,6 +26,7 @@ class State(StrEnum):
     NEW = "new"
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     RESTARTING = "restarting"
     STOPPED = "stopped"
     FINISHED = "finished"
@@ -36,7 +43,9 @@ class Status(StrEnum):
     STARTING = "starting"
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     HALTED = "halted"
+    LATE = "late"
     STALLED = "stalled"
     RESTARTING = "restarting"
     STOPPING = "stopping"
@@ -51,47 +60,92 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halting:
+    """What keeps a deployment from sending orders, and since when."""
+
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything that the status depends on."""
+    """Everything that the status depends on.
+
+    `since` is when `state` was recorded. `run_due_at` is on the machine's clock; None for a replay, or where no run is due.
+    """
 
     wanted: Wanted
     state: State
     reason: str
+    since: datetime
     process_is_alive: bool
     supervisor_is_alive: bool
     heartbeat_at: datetime | None
+    run_due_at: datetime | None
     now: datetime
     stalled_after: timedelta
-    halt: str | None = None  # why it must not send orders
+    late_after: timedelta
+    halt: Halting | None = None
 
 
-def judge(seen: Observation) -> tuple[Status, str]:
-    """Return the status and its reason. What is recorded counts only as far as what is observed agrees."""
-    status, reason = _judge_process(seen)
-    is_pending = status in (Status.STARTING, Status.RESTARTING, Status.STOPPING)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A status, why, and since when."""
+
+    status: Status
+    reason: str
+    since: datetime
+
+
+def judge(seen: Observation) -> Verdict:
+    """Return the status, its reason and since when. What is recorded counts only as far as what is observed agrees."""
+    verdict = _judge_process(seen)
+    is_pending = verdict.status in (Status.STARTING, Status.RESTARTING, Status.STOPPING)
     if is_pending and not seen.process_is_alive and not seen.supervisor_is_alive:
-        reason = "no supervisor is running to see to it; start one with: algo-py up"
-    return status, reason
+        return replace(verdict, reason="no supervisor is running to see to it; start one with: algo-py up")
+    return verdict
 
 
-def _judge_process(seen: Observation) -> tuple[Status, str]:
+def _judge_process(seen: Observation) -> Verdict:
     if seen.state.has_ended and not seen.process_is_alive:
-        return Status(seen.state), seen.reason
-    if seen.wanted is Wanted.STOPPED:
-        if seen.process_is_alive or seen.state is not State.NEW:
-            return Status.STOPPING, seen.reason
-        return Status.STOPPED, "stopped before it started"
+        return _verdict(seen, Status(seen.state))
+    if seen.wanted.is_an_end:
+        if seen.process_is_alive or seen.state is not State.NEW or seen.wanted is Wanted.CLOSED:
+            return _verdict(seen, Status.STOPPING)
+        return _verdict(seen, Status.STOPPED, "stopped before it started")
     if not seen.process_is_alive:
         if seen.state is State.NEW:
-            return Status.STARTING, seen.reason
-        return Status.RESTARTING, seen.reason or "its process has died"
-    silence = None if seen.heartbeat_at is None else seen.now - seen.heartbeat_at
-    if silence is not None and silence > seen.stalled_after:
-        return Status.STALLED, f"no heartbeat for {int(silence.total_seconds())} s"
-    if seen.state is State.NEW or silence is None:
-        return Status.STARTING, seen.reason
+            return _verdict(seen, Status.STARTING)
+        return _verdict(seen, Status.RESTARTING, seen.reason if seen.state is State.RESTARTING else "its process has died")
+    return _judge_living(seen)
+
+
+def _judge_living(seen: Observation) -> Verdict:
+    if seen.heartbeat_at is None:
+        return _verdict(seen, Status.STARTING)
+    silence = seen.now - seen.heartbeat_at
+    if silence > seen.stalled_after:
+        return _verdict(seen, Status.STALLED, f"no heartbeat for {_seconds(silence)}", since=seen.heartbeat_at)
+    if -silence > seen.stalled_after:  # a living loop would have beaten anew since the clock was set back
+        return _verdict(
+            seen, Status.STALLED, f"its last heartbeat is {_seconds(-silence)} ahead of the clock, which was set back"
+        )
+    if seen.state is State.NEW:
+        return _verdict(seen, Status.STARTING)
     if seen.state.has_ended:
-        return Status.STOPPING, seen.reason
+        return _verdict(seen, Status.STOPPING)
     if seen.halt is not None:
-        return Status.HALTED, seen.halt
-    return Status(seen.state), seen.reason
+        return _verdict(seen, Status.HALTED, seen.halt.reason, since=seen.halt.at)
+    overdue = timedelta(0) if seen.run_due_at is None else seen.now - seen.run_due_at
+    if seen.run_due_at is not None and overdue > seen.late_after:
+        reason = f"the run of {seen.run_due_at:%Y-%m-%d %H:%M:%S} UTC has not ended after {_seconds(overdue)}"
+        return _verdict(seen, Status.LATE, reason, since=seen.run_due_at)
+    return _verdict(seen, Status(seen.state))
+
+
+def _verdict(seen: Observation, status: Status, reason: str | None = None, *, since: datetime | None = None) -> Verdict:
+    return Verdict(status=status, reason=seen.reason if reason is None else reason, since=since or seen.since)
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{int(duration.total_seconds())} s"

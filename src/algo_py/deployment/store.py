@@ -19,11 +19,12 @@ from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.tables import deployments, equity_points, runs
 from algo_py.errors import Conflict, NotFound
+from algo_py.orders.risk import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRow:
-    """One deployment as the database knows it."""
+    """One deployment as the database knows it. `config` has the limits in force, which a person may have changed since."""
 
     id: str
     name: str
@@ -45,6 +46,7 @@ class DeploymentRow:
     missed_runs: int
     cash: Decimal | None
     equity: Decimal | None
+    cleared_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +114,36 @@ class DeploymentStore:
             raise NotFound(f"there is no deployment {id_or_name!r}", remedy="List them with: algo-py ps")
         return _row(row)
 
-    def want(self, deployment_id: str, wanted: Wanted, *, state: State | None = None) -> None:
+    def want(self, deployment_id: str, wanted: Wanted, *, at: datetime, state: State | None = None) -> None:
         """Record what a person asked for; `state` resets the recorded state, as a restart does."""
         values: dict[str, Any] = {"wanted": wanted}
         if state is not None:
-            values |= {"state": state, "reason": ""}
+            values |= {"state": state, "reason": "", "since": at, "heartbeat_at": None, "next_run_at": None}
         self._update(deployment_id, values, durable=True)
 
+    def wanted(self, deployment_id: str) -> Wanted:
+        """Return what a person asked for last."""
+        query = sa.select(deployments.c.wanted).where(deployments.c.id == deployment_id)
+        with self._database.read() as connection:
+            return Wanted(connection.execute(query).scalar_one())
+
+    def limits(self, deployment_id: str) -> Limits:
+        """Return the limits in force."""
+        query = sa.select(deployments.c.config, deployments.c.limits).where(deployments.c.id == deployment_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).one()
+        return _config(row.config, row.limits).limits
+
+    def set_limits(self, deployment_id: str, limits: Limits) -> None:
+        """Replace the limits in force, durably; its next order is judged by them."""
+        self._update(deployment_id, {"limits": limits.model_dump_json()}, durable=True)
+
     def set_state(self, deployment_id: str, state: State, *, reason: str, at: datetime) -> None:
-        """Record a change of state, durably."""
-        self._update(deployment_id, {"state": state, "reason": reason, "since": at}, durable=True)
+        """Record a change of state, durably. What is to be restarted has no heartbeat any more."""
+        values: dict[str, Any] = {"state": state, "reason": reason, "since": at}
+        if state is State.RESTARTING:
+            values["heartbeat_at"] = None
+        self._update(deployment_id, values, durable=True)
 
     def set_process(self, deployment_id: str, *, pid: int, pid_created_s: float, at: datetime) -> None:
         """Record which process lives the deployment; its first heartbeat."""
@@ -213,15 +235,17 @@ def _upsert(connection: Connection, table: sa.Table, values: dict[str, Any], *, 
 
 
 @lru_cache(maxsize=512)
-def _parse_config(text: str) -> DeploymentConfig:
-    return DeploymentConfig.model_validate_json(text)
+def _config(text: str, limits: str | None) -> DeploymentConfig:
+    """Read a configuration, with the limits in force."""
+    config = DeploymentConfig.model_validate_json(text)
+    return config if limits is None else config.model_copy(update={"limits": Limits.model_validate_json(limits)})
 
 
 def _row(row: Any) -> DeploymentRow:
     return DeploymentRow(
         id=row.id,
         name=row.name,
-        config=_parse_config(row.config),
+        config=_config(row.config, row.limits),
         created_at=row.created_at,
         wanted=Wanted(row.wanted),
         state=State(row.state),
@@ -239,4 +263,5 @@ def _row(row: Any) -> DeploymentRow:
         missed_runs=row.missed_runs,
         cash=row.cash,
         equity=row.equity,
+        cleared_at=row.cleared_at,
     )

@@ -94,7 +94,7 @@ class Supervisor:
             alive = self._is_alive(row)
             if not alive and not row.state.has_ended:
                 row = self._store.get(row.id)  # its last words may have come since the rows were read
-            if row.wanted is Wanted.STOPPED:
+            if row.wanted.is_an_end:
                 self._see_to_stop(row, alive=alive)
             elif not alive and not row.state.has_ended:
                 self._see_to_start(row, exit_code=exit_codes.get(row.id))

@@ -1,4 +1,4 @@
-"""The tables of deployments: the wanted and the actual state, the runs, and the equity over time."""
+"""The tables of deployments: the wanted and the actual state, the runs, the equity over time, and the alerts."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ deployments = sa.Table(
     sa.Column("cash", Amount),
     sa.Column("equity", Amount),
     sa.Column("cleared_at", Moment),
+    sa.Column("limits", sa.Text),  # what replaces those of the configuration; null as long as nobody has changed them
 )
 
 runs = sa.Table(
@@ -50,4 +51,21 @@ equity_points = sa.Table(
     sa.Column("time", Moment, primary_key=True),
     sa.Column("cash", Amount, nullable=False),
     sa.Column("equity", Amount, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("deployment_id", sa.String(32)),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("raised_at", Moment, nullable=False),
+    sa.Column("sent_at", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", Moment),  # null: it is not tried any more, or was sent
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("key"),
 )
