@@ -18,12 +18,15 @@ import pandas as pd
 
 from algo_py.clock import Clock, format_time, monotonic_s
 from algo_py.database import Database
+from algo_py.deployment.closing import closing_orders
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.feed import Feed
+from algo_py.deployment.opinion import Opinion, opinion_of
 from algo_py.deployment.safety import Safety
 from algo_py.deployment.stops import Stops
 from algo_py.deployment.store import DeploymentStore, EquityPoint
-from algo_py.engine import Account, Decision
+from algo_py.deployment.time_limit import time_limit
+from algo_py.engine import Account, Decision, simulate
 from algo_py.errors import NoData
 from algo_py.oms import OMS
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
@@ -34,9 +37,6 @@ from algo_py.orders.ledger import apply_fill
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderType, Side, client_order_id, from_float
 from algo_py.orders.risk import in_lots, in_ticks
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
-
-# entries, exits, short_entries, short_exits: one boolean per symbol
-_Opinion = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class Pipeline:
         clock: Clock,
         last_bar_time: datetime | None,
         began_at: datetime,
+        strategy_timeout_s: float = 120.0,
     ) -> None:
         self._config = config
         self._database = database
@@ -89,6 +90,8 @@ class Pipeline:
         self._symbols = config.backtest.symbols
         self._account = Account(self._symbols, config.backtest.portfolio_config())
         self._held: dict[str, Decimal] = {}
+        self._entry_bars: dict[str, datetime | None] = {}
+        self._strategy_timeout_s = strategy_timeout_s
         self._is_in_doubt = False
         self._stops = Stops(config, oms.capabilities, self._rules, journal=journal, executor=executor)
         self._safety = Safety(
@@ -135,6 +138,7 @@ class Pipeline:
 
     def run(self, now: datetime) -> RunResult:
         """Do everything that is due at `now`. Orders are followed even when the data do not allow new ones."""
+        self._guard.limits = self._store.limits(self._config.id)
         with self._stage("run.data") as told:
             bars, problem = self._see_closes(now)
             told["bars"] = 0 if bars is None else len(bars.index)
@@ -144,6 +148,8 @@ class Pipeline:
             outcome = "skipped" if problem else "idle"
             return RunResult(outcome=outcome, detail={"reason": problem or "no bar has closed yet"})
         first_new = self._first_new_row(bars)
+        if self._config.enter_open_position and self._last_bar_time is None:
+            first_new = min(first_new, len(bars.index) - 1)  # it need not wait for another bar
         if first_new == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": "no new bar"})
         self._is_in_doubt = True
@@ -153,7 +159,8 @@ class Pipeline:
             self._mark(bars, row)
         self._safety.check_losses(self.equity, now)
         with self._stage("run.signals") as told:
-            signals = evaluate(self._strategy, bars)
+            with time_limit(self._strategy_timeout_s, what=f"run of {self._config.backtest.strategy}"):
+                signals = evaluate(self._strategy, bars)
             told["new_bars"] = len(bars.index) - first_new
         with self._stage("run.orders") as told:
             planned = self._decide(bars, signals, first_new, hits)
@@ -185,6 +192,24 @@ class Pipeline:
             self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
         return RunResult(outcome="end", detail={"reason": reason})
 
+    def close_positions(self, now: datetime) -> list[str]:
+        """Go on closing every position; return the symbols that are still held, or have an order under way.
+
+        To be called again until none is left. Entries that wait are cancelled; an order that closes is followed like any other,
+        and one that failed is tried again a few times. A halt holds these orders back too.
+        """
+        self._feed.see_opens(now)
+        self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._is_in_doubt else None)
+        self._take(self._executor.cancel_entries("the deployment is being stopped"))
+        bar_time = self._last_bar_time or self._began_at
+        requests = closing_orders(self._journal, self._rules, deployment_id=self._config.id, bar_time=bar_time)
+        planned = [request for request in requests if self._journal.plan_now(request)]
+        self._take(self._executor.place(planned))
+        self._feed.see_opens(now)
+        self._take(self._executor.follow())
+        busy = {order.request.symbol for order in self._journal.orders(only_open=True)}
+        return sorted(busy | set(self._journal.positions()))
+
     def _see_closes(self, now: datetime, *, as_stored: bool = False) -> tuple[Bars | None, str]:
         try:
             return self._feed.see_closes(now, as_stored=as_stored), ""
@@ -210,9 +235,9 @@ class Pipeline:
         row = len(bars.index) - 1
         closes = bars.array("close")[row]
         bar_time = bars.index[row].to_pydatetime()
-        entries, exits, short_entries, short_exits = self._effective(bars, signals, first_new)
-        exits |= np.array([symbol in hits for symbol in self._symbols])
-        decisions = self._account.decide(closes, entries, exits, short_entries, short_exits, moment=bar_time)
+        wanted = self._opinion(bars, signals, first_new)
+        exits = wanted.exits | np.array([symbol in hits for symbol in self._symbols])
+        decisions = self._account.decide(closes, wanted.entries, exits, wanted.short_entries, wanted.short_exits, moment=bar_time)
         requests = [self._request(decision, bar_time, closes, hits) for decision in decisions]
         self._guard.closes = {
             symbol: from_float(close) for symbol, close in zip(self._symbols, closes, strict=True) if not np.isnan(close)
@@ -223,27 +248,46 @@ class Pipeline:
         self._last_bar_time = bar_time
         return planned
 
-    def _effective(self, bars: Bars, signals: Signals, first_new: int) -> _Opinion:
-        """Return what counts now: entries of the newest bar; exits of every bar since the last handled one, however late.
-
-        A symbol whose order is still open gives no opinion: its outcome comes first.
-        """
+    def _opinion(self, bars: Bars, signals: Signals, first_new: int) -> Opinion:
+        """Return what counts now. A symbol whose order is still open gives no opinion: its outcome comes first."""
         waiting = {
             order.request.symbol for order in self._journal.orders(only_open=True) if order.request.type is not OrderType.STOP
         }
-        free = np.array([symbol not in waiting for symbol in bars.symbols])
         if waiting:
             self._log.info("run.order_still_open", symbols=sorted(waiting))
+        held = {symbol: quantity for symbol, quantity in self._held.items() if quantity}
+        found = opinion_of(
+            signals,
+            bars,
+            first_new=first_new,
+            held_since={symbol: self._row_after_entry(bars, symbol) for symbol in held},
+            is_short={symbol: quantity < 0 for symbol, quantity in held.items()},
+            late_entries=self._config.late_entries,
+            open_already=self._open_already(bars, signals),
+        )
+        free = np.array([symbol not in waiting for symbol in bars.symbols])
+        return Opinion(
+            entries=found.entries & free,
+            exits=found.exits & free,
+            short_entries=found.short_entries & free,
+            short_exits=found.short_exits & free,
+        )
 
-        def newest(name: str) -> np.ndarray:
-            values = signals.array(name, bars)
-            return free & values[-1] if values is not None else np.zeros_like(free)
+    def _row_after_entry(self, bars: Bars, symbol: str) -> int:
+        """Return the first row at whose close a held position could have been left."""
+        if symbol not in self._entry_bars:
+            self._entry_bars[symbol] = self._journal.entry_bar(symbol)
+        entered = self._entry_bars[symbol]
+        return 0 if entered is None else int(bars.index.searchsorted(pd.Timestamp(entered), side="right"))
 
-        def any_new(name: str) -> np.ndarray:
-            values = signals.array(name, bars)
-            return free & values[first_new:].any(axis=0) if values is not None else np.zeros_like(free)
-
-        return newest("entries"), any_new("exits"), newest("short_entries"), any_new("short_exits")
+    def _open_already(self, bars: Bars, signals: Signals) -> frozenset[str]:
+        """Return what the strategy would hold by now, when the first run is to enter it."""
+        if not self._config.enter_open_position or self._last_bar_time is not None:
+            return frozenset()
+        positions = simulate(bars, signals, self._config.backtest.portfolio_config()).open_positions
+        held = frozenset(str(symbol) for symbol in positions["symbol"])
+        self._log.info("run.open_positions", symbols=sorted(held))
+        return held
 
     def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray, hits: Mapping[str, str]) -> OrderRequest:
         side, leg, symbol = Side(decision.side), Leg(decision.leg), decision.symbol
@@ -289,6 +333,7 @@ class Pipeline:
         for fill in fills:
             held = self._held.get(fill.symbol, Decimal(0)) + (fill.quantity if fill.side is Side.BUY else -fill.quantity)
             self._held[fill.symbol] = held
+            self._entry_bars.pop(fill.symbol, None)
             whole = abs(self._account.position(fill.symbol))
             apply_fill(self._account, fill if held or not whole else replace(fill, quantity=from_float(whole)))
 
@@ -301,7 +346,7 @@ class Pipeline:
     def _rebuild(self, bars: Bars | None) -> None:
         """Fold the account anew: the recorded fills and the handled bars, in the order of their times."""
         self._account = Account(self._symbols, self._config.backtest.portfolio_config())
-        self._held = {}
+        self._held, self._entry_bars = {}, {}
         fills = self._in_engine_order(self._journal.fills())
         if bars is not None:
             closes = bars.close_times()

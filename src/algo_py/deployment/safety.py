@@ -52,7 +52,7 @@ class Safety:
 
     def check_losses(self, equity: Decimal, now: datetime) -> None:
         """Halt the deployment when its losses reach a limit."""
-        limits = self._config.limits
+        limits = self._guard.limits
         if limits.max_daily_loss is None and limits.max_drawdown_fraction is None:
             return
         points = self._store.equity(self._config.id)

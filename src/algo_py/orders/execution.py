@@ -123,6 +123,11 @@ class Executor:
         """Cancel what is still open at the venue and record how each order ended; return fills that crossed the cancel."""
         return [fill for order in self._journal.orders(only_open=True) for fill in self._cancel(order, reason)]
 
+    def cancel_entries(self, reason: str) -> list[Fill]:
+        """Cancel entries that are not done yet; return fills that crossed the cancel."""
+        entries = [order for order in self._journal.orders(only_open=True) if order.request.leg is Leg.ENTRY]
+        return [fill for order in entries for fill in self._cancel(order, reason)]
+
     def cancel_resting(self, symbol: str, reason: str) -> list[Fill]:
         """Cancel the symbol's resting stop, if there is one; return fills that crossed the cancel."""
         return [fill for order in self._resting(symbol) for fill in self._cancel(order, reason)]

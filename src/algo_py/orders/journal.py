@@ -155,6 +155,23 @@ class Journal:
         with self._database.read() as connection:
             return sum((quantity * sign for quantity, sign in connection.execute(query)), Decimal(0))
 
+    def entry_bar(self, symbol: str) -> datetime | None:
+        """Return the open time of the bar on which the newest entry was decided that has filled; None when there is none."""
+        query = (
+            sa.select(tables.orders.c.bar_time)
+            .join(tables.fills, tables.fills.c.client_order_id == tables.orders.c.client_order_id)
+            .where(
+                tables.orders.c.deployment_id == self._deployment_id,
+                tables.orders.c.symbol == symbol,
+                tables.orders.c.leg == Leg.ENTRY,
+            )
+            .order_by(tables.orders.c.sequence.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(query).scalar()
+        return found
+
     def entries_sent_since(self, moment: datetime) -> int:
         """Return how many entries were sent at `moment` or later, whatever became of them."""
         query = (
