@@ -99,7 +99,7 @@ def test_a_killed_supervisor_leaves_the_deployment_trading_and_its_successor_ado
     manager.ensure_supervisor()
     after = run_on(manager, deployment, 10)
     assert after.pid == deployment.pid, "the successor started it a second time"
-    manager.stop(deployment.id)
+    manager.stop(deployment.id, close_positions=False)
     reach(manager, deployment, "stopped")
 
 
@@ -110,7 +110,7 @@ def test_after_the_death_of_everything_a_new_supervisor_brings_back_what_should_
     until_the_end: Callable[[Deployment], None],
 ) -> None:
     wanted, unwanted = deploy(manager, bars_per_s=100, name="wanted"), deploy(manager, name="unwanted")
-    manager.stop(unwanted.id)
+    manager.stop(unwanted.id, close_positions=False)
     reach(manager, unwanted, "stopped")
     run_on(manager, wanted, 20)
     kill_supervisor(workspace, manager)
@@ -124,7 +124,7 @@ def test_after_the_death_of_everything_a_new_supervisor_brings_back_what_should_
 def test_stopping_ends_the_process_and_keeps_what_it_did(manager: DeploymentManager, saved: Snapshot) -> None:
     deployment = run_on(manager, deploy(manager), 60)
     pid, born = deployment.row.pid, deployment.row.pid_created_s
-    manager.stop(deployment.id)
+    manager.stop(deployment.id, close_positions=False)
     stopped = reach(manager, deployment, "stopped")
     assert (stopped.pid, stopped.reason) == (None, "stopped by request")
     assert not is_same_process(pid, born)
@@ -137,7 +137,7 @@ def test_a_stopped_deployment_can_be_restarted_and_finishes_as_if_never_stopped(
     manager: DeploymentManager, saved: Snapshot, until_the_end: Callable[[Deployment], None]
 ) -> None:
     deployment = run_on(manager, deploy(manager, bars_per_s=100), 50)
-    manager.stop(deployment.id)
+    manager.stop(deployment.id, close_positions=False)
     reach(manager, deployment, "stopped")
     manager.restart(deployment.id)
     until_the_end(deployment)
@@ -148,7 +148,7 @@ def test_a_hanging_worker_is_shown_as_stalled_and_can_still_be_stopped(manager: 
     kill(deployment, signal.SIGSTOP)
     stalled = reach(manager, deployment, "stalled")
     assert stalled.reason.startswith("no heartbeat for")
-    manager.stop(deployment.id)
+    manager.stop(deployment.id, close_positions=False)
     reach(manager, deployment, "stopped")
 
 

@@ -1,38 +1,44 @@
-"""`algo-py deploy | ps | show | logs | stop | restart | clear | halt | resume`: deployments, typed."""
+"""`algo-py deploy | ps | show | logs`: making deployments and looking at them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from datetime import time, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
 
+from algo_py.cli.deployment_options import (
+    Chosen,
+    MaxDailyLoss,
+    MaxDrawdown,
+    MaxGrossExposure,
+    MaxOpenPositions,
+    MaxOrderNotional,
+    MaxOrdersPerDay,
+    MaxPositionNotional,
+    PriceCollar,
+    checked,
+    manager_of,
+    shown_status,
+)
 from algo_py.cli.options import parameters_of
-from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table, workspace_of
+from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table
 from algo_py.errors import InvalidInput
-from algo_py.settings import first_problem
 
 if TYPE_CHECKING:
-    from algo_py.deployment import Deployment, DeploymentManager
     from algo_py.deployment.config import ClockChoice
     from algo_py.deployment.schedule import Schedule
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _START_TIMEOUT_S = 15.0
-_STOP_TIMEOUT_S = 30.0
 _FOLLOW_S = 0.3
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-Chosen = Annotated[str, typer.Argument(metavar="ID", help="A deployment's id or name.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    for command in (deploy, ps, show, logs, stop, restart, clear, halt, resume):
+    for command in (deploy, ps, show, logs):
         app.command(command.__name__)(command)
 
 
@@ -53,22 +59,26 @@ def deploy(
     cash: Annotated[float | None, typer.Option(help="Initial cash, instead of the backtest's.")] = None,
     size: Annotated[float | None, typer.Option(help="Size, instead of the backtest's.")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter, instead of the backtest's.")] = None,
-    max_order_notional: Annotated[str | None, typer.Option(help="Deny entries above this value, quote currency.")] = None,
-    max_position_notional: Annotated[str | None, typer.Option(help="Deny entries that make a position larger.")] = None,
-    max_gross_exposure: Annotated[str | None, typer.Option(help="Deny entries that make all positions larger together.")] = None,
-    max_open_positions: Annotated[str | None, typer.Option(help="Deny entries beyond so many symbols.")] = None,
-    max_orders_per_day: Annotated[str | None, typer.Option(help="Deny entries beyond so many a day (UTC).")] = None,
-    price_collar: Annotated[
-        str | None, typer.Option(help="Deny entries when the venue's price is farther from the last close, fraction.")
-    ] = None,
-    max_daily_loss: Annotated[str | None, typer.Option(help="Halt at this loss since midnight UTC, quote currency.")] = None,
-    max_drawdown: Annotated[str | None, typer.Option(help="Halt at this retreat from the highest equity, fraction.")] = None,
+    max_order_notional: MaxOrderNotional = None,
+    max_position_notional: MaxPositionNotional = None,
+    max_gross_exposure: MaxGrossExposure = None,
+    max_open_positions: MaxOpenPositions = None,
+    max_orders_per_day: MaxOrdersPerDay = None,
+    price_collar: PriceCollar = None,
+    max_daily_loss: MaxDailyLoss = None,
+    max_drawdown: MaxDrawdown = None,
     order_type: Annotated[str, typer.Option(help="market or limit.")] = "market",
     limit_offset_bps: Annotated[
         float, typer.Option(help="Where the limit is: above 0 worse than the last close, below 0 better.")
     ] = 0.0,
     limit_timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long a limit order may rest.")] = "60s",
     limit_then: Annotated[str, typer.Option(help="What becomes of its rest then: cancel or market.")] = "cancel",
+    late_entries: Annotated[
+        bool, typer.Option("--late-entries", help="Take entries of bars too that closed while no run took place.")
+    ] = False,
+    enter_open_position: Annotated[
+        bool, typer.Option("--enter-open-position", help="Enter at the first run what the strategy holds by then.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -91,7 +101,7 @@ def deploy(
         initial_cash=cash,
         size=size,
         params=parameters_of(param or []),
-        limits=_checked(
+        limits=checked(
             Limits,
             max_order_notional=max_order_notional,
             max_position_notional=max_position_notional,
@@ -102,31 +112,40 @@ def deploy(
             max_daily_loss=max_daily_loss,
             max_drawdown_fraction=max_drawdown,
         ),
-        order=_checked(
+        order=checked(
             OrderChoice,
             type=order_type,
             offset_bps=limit_offset_bps,
             timeout_s=parse_duration(limit_timeout).total_seconds(),
             then=limit_then,
         ),
+        late_entries=late_entries,
+        enter_open_position=enter_open_position,
     )
-    manager = _manager(context)
+    manager = manager_of(context)
     deployment = manager.deploy(request)
     deployment = manager.wait_until(deployment.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
     if as_json:
         print_json(deployment_json(deployment))
         return
-    typer.echo(f"{deployment.name} ({deployment.id}) is {_status(deployment)}, process {deployment.pid or DASH}.")
+    typer.echo(f"{deployment.name} ({deployment.id}) is {shown_status(deployment)}, process {deployment.pid or DASH}.")
     typer.echo(f"Watch it: algo-py logs {deployment.id} -f    Stop it: algo-py stop {deployment.id}")
 
 
-def ps(context: typer.Context, as_json: JsonFlag = False) -> None:
+def ps(
+    context: typer.Context,
+    cleared: Annotated[bool, typer.Option("--cleared", help="Those that were cleared: the archive.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
     """List the deployments with their status."""
     from algo_py.deployment.report import deployment_json
 
-    deployments = _manager(context).list()
+    deployments = manager_of(context).list(cleared=cleared)
     if as_json:
         print_json([deployment_json(deployment) for deployment in deployments])
+        return
+    if cleared and not deployments:
+        typer.echo("Nothing was cleared.")
         return
     if not deployments:
         typer.echo("Nothing is deployed. Deploy a saved backtest with: algo-py deploy BACKTEST --replay")
@@ -142,7 +161,7 @@ def ps(context: typer.Context, as_json: JsonFlag = False) -> None:
                 d.config.backtest.strategy,
                 d.config.oms,
                 d.config.clock.kind,
-                _status(d),
+                shown_status(d),
                 str(d.row.runs),
                 number(None if d.row.equity is None else float(d.row.equity)),
             )
@@ -156,7 +175,7 @@ def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) 
     """Show one deployment with its positions, orders and fills."""
     from algo_py.deployment.report import full_json
 
-    manager = _manager(context)
+    manager = manager_of(context)
     found = manager.show(deployment)
     whole = full_json(manager, found)
     if as_json:
@@ -182,7 +201,7 @@ def logs(
     """Print a deployment's log; with --json one object a line."""
     from algo_py.clock import SystemClock
 
-    manager = _manager(context)
+    manager = manager_of(context)
     if not follow:
         _print_log(manager.logs(deployment, last=lines), as_json=as_json)
         return
@@ -194,82 +213,6 @@ def logs(
             clock.sleep(_FOLLOW_S)
             entries, position = manager.logs_after(deployment, position)
             _print_log(entries, as_json=as_json)
-
-
-def stop(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
-    """Stop a deployment after the run that it is in. Its positions are kept."""
-    from algo_py.deployment.report import deployment_json
-
-    manager = _manager(context)
-    found = manager.wait_until(manager.stop(deployment).id, lambda d: d.status.has_ended, timeout_s=_STOP_TIMEOUT_S)
-    if as_json:
-        print_json(deployment_json(found))
-    else:
-        typer.echo(f"{found.name} ({found.id}) is {_status(found)}.")
-
-
-def restart(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
-    """Start a deployment again that was stopped or has failed; it goes on where it was."""
-    from algo_py.deployment.report import deployment_json
-    from algo_py.deployment.status import Status
-
-    manager = _manager(context)
-    found = manager.restart(deployment)
-    found = manager.wait_until(found.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
-    if as_json:
-        print_json(deployment_json(found))
-    else:
-        typer.echo(f"{found.name} ({found.id}) is {_status(found)}, process {found.pid or DASH}.")
-
-
-def halt(
-    context: typer.Context,
-    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every deployment, also those that are made later.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; it is shown wherever the status is.")] = "halted by hand",
-) -> None:
-    """Stop a deployment, or all, from sending any order. Its process goes on, and its positions stay as they are."""
-    _manager(context).halt(_scope(deployment, everything), reason=reason)
-    typer.echo("No deployment sends orders any more." if everything else f"{deployment} sends no orders any more.")
-
-
-def resume(
-    context: typer.Context,
-    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Lift the halt of all.")] = False,
-) -> None:
-    """Let a halted deployment send orders again. A halt of all is lifted with --all only."""
-    if _manager(context).resume(_scope(deployment, everything)):
-        typer.echo("Orders are sent again.")
-    else:
-        typer.echo("It was not halted.")
-
-
-def _scope(deployment: str | None, everything: bool) -> str | None:  # noqa: FBT001 - as typed
-    if (deployment is None) is not everything:
-        raise InvalidInput("name one deployment, or say --all")
-    return deployment
-
-
-def clear(
-    context: typer.Context,
-    deployment: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One deployment; all that have ended if not given.")
-    ] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Take ended deployments off the list. Their orders and fills are kept in the database."""
-    cleared = _manager(context).clear(deployment)
-    if as_json:
-        print_json(list(cleared))
-    else:
-        typer.echo(f"Cleared {', '.join(cleared)}." if cleared else "There was nothing to clear.")
-
-
-def _manager(context: typer.Context) -> DeploymentManager:
-    from algo_py.deployment import DeploymentManager
-
-    return DeploymentManager(workspace_of(context))
 
 
 def _schedule(*, every: str | None, at: str | None, tz: str, days: str | None, on_bar_close: bool, delay: str | None) -> Schedule:
@@ -329,18 +272,6 @@ def _clock(*, replay: bool, speed: str | None) -> ClockChoice:
         return Replay(bars_per_s=float(speed.removesuffix("bars/s")))
     except (ValueError, ValidationError):
         raise InvalidInput(f"{speed!r} is not a speed", remedy="Write it as 60bars/s (up to 100000), or max.") from None
-
-
-def _checked(model: type[_Model], **values: object) -> _Model:
-    """Build limits and choices from what was typed; what cannot be used is refused by its name."""
-    try:
-        return model.model_validate({name: value for name, value in values.items() if value is not None})
-    except ValidationError as error:
-        raise InvalidInput(first_problem(error)) from None
-
-
-def _status(deployment: Deployment) -> str:
-    return f"{deployment.status}: {deployment.reason}" if deployment.reason else str(deployment.status)
 
 
 def _print_log(entries: Any, *, as_json: bool) -> None:

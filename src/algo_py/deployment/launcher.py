@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import Protocol
 
+from algo_py.deployment.resources import limit_resources
 from algo_py.settings import Workspace
 
 _STDERR = 2
@@ -66,6 +67,7 @@ class ForkLauncher:
             crash_log = os.open(folder / "crash.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(crash_log, _STDERR)
             faulthandler.enable(file=_STDERR)
+            limit_resources(self._workspace.settings().supervisor)
             from algo_py.deployment.worker import live
 
             code = live(self._workspace, deployment_id, pid=os.getpid())

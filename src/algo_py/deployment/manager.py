@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,11 @@ from pydantic import ValidationError
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.credentials import Credentials
+from algo_py.deployment.alerts import Alert, newest_alerts
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
-from algo_py.deployment.logs import read_log, tail_log
+from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
 from algo_py.deployment.processes import is_locked
+from algo_py.deployment.purge import purge_deployment
 from algo_py.deployment.schedule import Schedule
 from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
@@ -58,6 +60,8 @@ class DeploymentRequest:
     params: Mapping[str, Any] | None = None
     limits: Limits = field(default_factory=Limits)
     order: OrderChoice = field(default_factory=OrderChoice)
+    late_entries: bool = False
+    enter_open_position: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,8 @@ class DeploymentManager:
                 clock=request.clock,
                 limits=request.limits,
                 order=request.order,
+                late_entries=request.late_entries,
+                enter_open_position=request.enter_open_position,
             )
         except ValidationError as error:
             raise InvalidInput(first_problem(error)) from None
@@ -151,55 +157,80 @@ class DeploymentManager:
         self.ensure_supervisor()
         return self.show(config.id)
 
-    def list(self) -> Sequence[Deployment]:
-        """Return all deployments that are not cleared, oldest first."""
+    def list(self, *, cleared: bool = False) -> Sequence[Deployment]:
+        """Return all deployments that are not cleared, or the archive of those that are, oldest first."""
         halts = all_halts(self._database)
-        return [self._judged(row, halts.get(ALL) or halts.get(row.id)) for row in self._store.all()]
+        return [self._judged(row, halts.get(ALL) or halts.get(row.id)) for row in self._store.all(cleared=cleared)]
 
     def show(self, id_or_name: str) -> Deployment:
-        """Return one deployment."""
-        row = self._store.get(id_or_name)
+        """Return one deployment. Here and in every method that only reads, a cleared one is found by its id."""
+        row = self._known(id_or_name)
         return self._judged(row, halt_of(self._database, row.id))
 
     def orders(self, id_or_name: str) -> Sequence[JournaledOrder]:
         """Return a deployment's orders in the order in which they were decided."""
-        return orders_of(self._database, self._store.get(id_or_name).id)
+        return orders_of(self._database, self._known(id_or_name).id)
 
     def fills(self, id_or_name: str) -> Sequence[Fill]:
         """Return a deployment's fills in the order in which they were recorded."""
-        return fills_of(self._database, self._store.get(id_or_name).id)
+        return fills_of(self._database, self._known(id_or_name).id)
 
     def ledger(self, id_or_name: str) -> Ledger:
         """Return a deployment's cash and positions, folded from its fills."""
-        row = self._store.get(id_or_name)
+        row = self._known(id_or_name)
         return fold(from_float(row.config.backtest.initial_cash), fills_of(self._database, row.id))
 
     def runs(self, id_or_name: str, *, last: int = 100) -> Sequence[RunRow]:
         """Return the newest runs, oldest first."""
-        return self._store.runs(self._store.get(id_or_name).id, last=last)
+        return self._store.runs(self._known(id_or_name).id, last=last)
 
     def equity(self, id_or_name: str) -> Sequence[EquityPoint]:
         """Return the equity at each handled bar's close, oldest first."""
-        return self._store.equity(self._store.get(id_or_name).id)
+        return self._store.equity(self._known(id_or_name).id)
 
-    def logs(self, id_or_name: str, *, last: int = 200) -> Sequence[dict[str, Any]]:
-        """Return the newest log entries, oldest first."""
-        return tail_log(self._folder(id_or_name), lines=last)
+    def alerts(self, *, last: int = 100) -> Sequence[Alert]:
+        """Return the newest alerts of the workspace, newest first."""
+        return newest_alerts(self._database, last=last)
 
-    def logs_after(self, id_or_name: str, position: int) -> tuple[Sequence[dict[str, Any]], int]:
-        """Return the log entries from byte `position` on, and the position to ask from next time."""
+    def logs(self, id_or_name: str, *, last: int = 200, level: str = "") -> Sequence[Entry]:
+        """Return the newest log entries of this level or above, oldest first."""
+        return tail_log(self._folder(id_or_name), lines=last, level=level)
+
+    def logs_until_now(self, id_or_name: str, *, last: int = 200, level: str = "") -> tuple[Sequence[Entry], LogPosition]:
+        """Return the newest log entries, oldest first, and the position from which to ask for what follows."""
+        return tail_and_position(self._folder(id_or_name), lines=last, level=level)
+
+    def logs_after(self, id_or_name: str, position: LogPosition | None = None) -> tuple[Sequence[Entry], LogPosition]:
+        """Return log entries that follow a position (None: the beginning) and the position to ask from next time.
+
+        Not always all of them: ask until there are none.
+        """
         return read_log(self._folder(id_or_name), after=position)
 
-    def stop(self, id_or_name: str) -> Deployment:
-        """Ask for a deployment to end after the run that it is in; its positions are kept. Asking twice changes nothing."""
-        row = self._store.get(id_or_name)
-        self._store.want(row.id, Wanted.STOPPED, at=self._clock.now())
+    def whole_log(self, id_or_name: str, *, level: str = "") -> Iterator[Entry]:
+        """Yield every log entry that is kept, oldest first, of this level or above."""
+        return whole_log(self._folder(id_or_name), level=level)
+
+    def stop(self, id_or_name: str, *, close_positions: bool) -> Deployment:
+        """Ask for a deployment to end after the run that it is in. Asking twice changes nothing.
+
+        Its positions are kept, or closed with market orders before it ends; what could not be closed is named in its reason. One
+        that has ended with positions is started once more for closing them.
+        """
+        deployment = self._current(id_or_name)
+        wanted = Wanted.CLOSED if close_positions else Wanted.STOPPED
+        if not deployment.status.has_ended:
+            self._store.want(deployment.id, wanted, at=self._clock.now())
+        elif close_positions and self.ledger(deployment.id).positions:
+            if isinstance(deployment.config.clock, Replay) and deployment.row.state is State.FINISHED:
+                raise Refused(f"{deployment.name} has reached the end of its replay", remedy="There is nobody to trade with.")
+            self._store.want(deployment.id, wanted, at=self._clock.now(), state=State.NEW)
         self.ensure_supervisor()
-        return self.show(row.id)
+        return self.show(deployment.id)
 
     def restart(self, id_or_name: str) -> Deployment:
         """Start a deployment that has ended; it reconciles and goes on where it was."""
-        deployment = self.show(id_or_name)
+        deployment = self._current(id_or_name)
         if not deployment.status.has_ended:
             raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Stop it first.")
         if deployment.row.state is State.FINISHED:
@@ -208,25 +239,54 @@ class DeploymentManager:
         self.ensure_supervisor()
         return self.show(deployment.id)
 
+    def pause(self, id_or_name: str) -> Deployment:
+        """Let a replay's clock stand still. What trades on the live clock cannot be paused, only halted or stopped."""
+        deployment = self._current(id_or_name)
+        if not isinstance(deployment.config.clock, Replay):
+            raise Refused(f"{deployment.name} trades on the live clock", remedy="Halt it, or stop it.")
+        if deployment.status.has_ended or deployment.row.wanted.is_an_end:
+            raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Only what runs can be paused.")
+        self._store.want(deployment.id, Wanted.PAUSED, at=self._clock.now())
+        return self.show(deployment.id)
+
+    def set_limits(self, id_or_name: str, limits: Limits) -> Deployment:
+        """Replace a deployment's limits; they hold from its next run on, and in a restart."""
+        deployment = self._current(id_or_name)
+        self._store.set_limits(deployment.id, limits)
+        return self.show(deployment.id)
+
     def halt(self, id_or_name: str | None, *, reason: str) -> None:
         """Keep a deployment (None: every one) from sending any order, from its next one on. Its process goes on."""
         scope = ALL if id_or_name is None else self._store.get(id_or_name).id
         halt(self._database, scope, reason=reason, by="a person", at=self._clock.now())
 
     def resume(self, id_or_name: str | None) -> bool:
-        """Let it send orders again; False when it was not halted. A halt of all is lifted with None only."""
-        return resume(self._database, ALL if id_or_name is None else self._store.get(id_or_name).id)
+        """Lift a halt, or let a paused replay go on; False when there was neither. A halt of all is lifted with None only."""
+        if id_or_name is None:
+            return resume(self._database, ALL)
+        row = self._store.get(id_or_name)
+        was_paused = row.wanted is Wanted.PAUSED
+        if was_paused:
+            self._store.want(row.id, Wanted.RUNNING, at=self._clock.now())
+        return resume(self._database, row.id) or was_paused
 
-    def clear(self, id_or_name: str | None = None) -> Sequence[str]:
-        """Take ended deployments off the list (all of them, or one) and return their ids; orders and fills are kept."""
+    def clear(self, id_or_name: str | None = None, *, purge: bool = False) -> Sequence[str]:
+        """Take ended deployments off the list (all of them, or one) and return their ids.
+
+        They stay in the archive: their orders and fills are accounting records. With `purge` everything that is known of them is
+        deleted for good; then one that is in the archive already may be named too.
+        """
         if id_or_name is None:
             chosen = [deployment for deployment in self.list() if deployment.status.has_ended]
         else:
-            chosen = [self.show(id_or_name)]
+            chosen = [self.show(id_or_name) if purge else self._current(id_or_name)]
             if not chosen[0].status.has_ended:
                 raise Refused(f"{chosen[0].name} is {chosen[0].status}", remedy="Stop it before clearing it.")
         for deployment in chosen:
-            self._store.clear(deployment.id, at=self._clock.now())
+            if purge:
+                purge_deployment(self._workspace, self._database, deployment.id)
+            else:
+                self._store.clear(deployment.id, at=self._clock.now())
         return [deployment.id for deployment in chosen]
 
     def wait_until(self, id_or_name: str, reached: Callable[[Deployment], bool], *, timeout_s: float) -> Deployment:
@@ -271,8 +331,15 @@ class DeploymentManager:
             row=row, status=verdict.status, reason=verdict.reason, since=verdict.since, pid=row.pid if alive else None
         )
 
+    def _known(self, id_or_name: str) -> DeploymentRow:
+        return self._store.get(id_or_name, also_cleared=True)
+
+    def _current(self, id_or_name: str) -> Deployment:
+        row = self._store.get(id_or_name)
+        return self._judged(row, halt_of(self._database, row.id))
+
     def _folder(self, id_or_name: str) -> Path:
-        return self._workspace.deployments / self._store.get(id_or_name).id
+        return self._workspace.deployments / self._known(id_or_name).id
 
     def _free_name(self, wanted: str) -> str:
         taken = {row.name for row in self._store.all()}

@@ -192,11 +192,11 @@ class Pipeline:
             self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
         return RunResult(outcome="end", detail={"reason": reason})
 
-    def close_positions(self, now: datetime) -> list[str]:
-        """Go on closing every position; return the symbols that are still held, or have an order under way.
+    def close_positions(self, now: datetime) -> tuple[list[str], bool]:
+        """Go on closing every position; return the symbols that are left, and whether anything is under way for them.
 
-        To be called again until none is left. Entries that wait are cancelled; an order that closes is followed like any other,
-        and one that failed is tried again a few times. A halt holds these orders back too.
+        To be called again as long as something is. Entries that wait are cancelled; an order that closes is followed like any
+        other, and one that failed is tried again a few times. A halt holds these orders back too.
         """
         self._feed.see_opens(now)
         self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._is_in_doubt else None)
@@ -208,7 +208,7 @@ class Pipeline:
         self._feed.see_opens(now)
         self._take(self._executor.follow())
         busy = {order.request.symbol for order in self._journal.orders(only_open=True)}
-        return sorted(busy | set(self._journal.positions()))
+        return sorted(busy | set(self._journal.positions())), bool(planned or busy)
 
     def _see_closes(self, now: datetime, *, as_stored: bool = False) -> tuple[Bars | None, str]:
         try:

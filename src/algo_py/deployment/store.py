@@ -97,17 +97,18 @@ class DeploymentStore:
                 )
             )
 
-    def all(self) -> list[DeploymentRow]:
-        """Return the deployments that are not cleared, oldest first."""
-        query = sa.select(deployments).where(deployments.c.cleared_at.is_(None)).order_by(deployments.c.created_at)
+    def all(self, *, cleared: bool = False) -> list[DeploymentRow]:
+        """Return the deployments that are not cleared, or those that are, oldest first."""
+        which = deployments.c.cleared_at.is_not(None) if cleared else deployments.c.cleared_at.is_(None)
+        query = sa.select(deployments).where(which).order_by(deployments.c.created_at)
         with self._database.read() as connection:
             return [_row(row) for row in connection.execute(query)]
 
-    def get(self, id_or_name: str) -> DeploymentRow:
-        """Return the deployment with this id or name."""
-        query = sa.select(deployments).where(
-            deployments.c.cleared_at.is_(None), (deployments.c.id == id_or_name) | (deployments.c.name == id_or_name)
-        )
+    def get(self, id_or_name: str, *, also_cleared: bool = False) -> DeploymentRow:
+        """Return the deployment with this id or name; a cleared one by its id, where it is asked for."""
+        is_current = deployments.c.cleared_at.is_(None)
+        wanted = is_current & ((deployments.c.id == id_or_name) | (deployments.c.name == id_or_name))
+        query = sa.select(deployments).where(wanted | (deployments.c.id == id_or_name) if also_cleared else wanted)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None:

@@ -11,10 +11,12 @@ import signal
 import sys
 import traceback
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
+from algo_py.deployment.alert_watch import AlertWatch
 from algo_py.deployment.config import LiveClock
 from algo_py.deployment.launcher import ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
@@ -28,9 +30,12 @@ from algo_py.workspace_database import open_workspace_database
 LOCK_FILE = "supervisor.lock"
 _POLL_S = 0.1
 _PAUSE_AFTER_ERROR_S = 1.0
+_COMPLAIN_EVERY_S = 60.0
+_WAIT_FOR_OTHER_S = 1.0
+_STAY = "--stay"
 _CLIENTS_AFTER_S = 2.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_EXIT_ALREADY_RUNNING = 75
+_EXIT_ALREADY_RUNNING, _EXIT_INTERRUPTED = 75, 76
 
 
 def lock_path(workspace: Workspace) -> Path:
@@ -43,9 +48,12 @@ class _Care:
     """What the supervisor remembers of one deployment while it lives."""
 
     launched: bool = False
+    exit_code: int | None = None  # how it ended, until that is recorded
     crashes_s: list[float] = field(default_factory=list)
     not_before_s: float = 0.0
     asked_to_stop_s: float | None = None
+    heartbeat_at: datetime | None = None
+    heard_s: float = field(default_factory=monotonic_s)
 
 
 class Supervisor:
@@ -56,23 +64,25 @@ class Supervisor:
         self._settings: SupervisorSettings = workspace.settings().supervisor
         self._store = DeploymentStore(database)
         self._launcher = launcher
+        self._alerts = AlertWatch(workspace, database)
         self._clock = SystemClock()
         self._care: dict[str, _Care] = {}
         self._stopping = False
         self._has_clients = False
+        self._complaint, self._complain_again_s = "", 0.0
 
-    def run(self) -> None:
-        """Care until asked to stop, idle for long, or left without a workspace."""
+    def run(self, *, stay: bool = False) -> None:
+        """Care until asked to stop, left without a workspace, or (unless it is to `stay`) idle for long."""
         signal.signal(signal.SIGTERM, self._on_stop)
         idle_since_s = began_s = monotonic_s()
         while not self._stopping and lock_path(self._workspace).exists():
             try:
                 busy = self.step()
             except Exception:  # noqa: BLE001  the supervisor's own border: a full disk today must not leave nobody to care tomorrow
-                traceback.print_exc()
+                self._complain()
                 self._clock.sleep(_PAUSE_AFTER_ERROR_S)
                 continue
-            if busy:
+            if busy or stay:
                 idle_since_s = monotonic_s()
             elif monotonic_s() - idle_since_s > self._settings.idle_exit_s:
                 break
@@ -84,54 +94,80 @@ class Supervisor:
         """Look at every deployment once; True when any of them runs or should run."""
         rows = self._store.all()
         exit_codes = self._launcher.ended()
-        for deployment_id in exit_codes:
-            self._care_of(deployment_id).launched = False
+        for deployment_id, exit_code in exit_codes.items():
+            care = self._care_of(deployment_id)
+            care.launched, care.exit_code = False, exit_code
         live = sum(isinstance(row.config.clock, LiveClock) and not row.state.has_ended for row in rows)
         if live > 1 and not self._has_clients:
             self._load_clients()
         busy = False
         for row in rows:
-            alive = self._is_alive(row)
-            if not alive and not row.state.has_ended:
-                row = self._store.get(row.id)  # its last words may have come since the rows were read
-            if row.wanted.is_an_end:
-                self._see_to_stop(row, alive=alive)
-            elif not alive and not row.state.has_ended:
-                self._see_to_start(row, exit_code=exit_codes.get(row.id))
-            elif alive:
-                self._see_to_suspension(row)
-            busy = busy or alive or (row.wanted is Wanted.RUNNING and not row.state.has_ended)
-        return busy
+            try:
+                busy = self._see_to(row) or busy
+            except Exception:  # noqa: BLE001  what goes wrong with one must not keep the others from being looked after
+                self._complain()
+                busy = True
+        return self._alerts.step(rows) or busy
+
+    def _see_to(self, row: DeploymentRow) -> bool:
+        """Look at one deployment; True when it runs or should run."""
+        alive = self._is_alive(row)
+        if not alive and not row.state.has_ended:
+            row = self._store.get(row.id)  # its last words may have come since the rows were read
+        if row.wanted.is_an_end and (alive or row.wanted is Wanted.STOPPED):
+            self._see_to_stop(row, alive=alive)
+        elif not alive and not row.state.has_ended:
+            self._see_to_start(row)
+        elif alive:
+            self._see_to_silence(row)
+        return alive or (row.wanted is not Wanted.STOPPED and not row.state.has_ended)
+
+    def _complain(self) -> None:
+        """Write the error that is being handled down, the same one not more often than once a minute."""
+        told, now_s = traceback.format_exc(), monotonic_s()
+        if told != self._complaint or now_s >= self._complain_again_s:
+            self._complaint, self._complain_again_s = told, now_s + _COMPLAIN_EVERY_S
+            print(told, file=sys.stderr, flush=True)  # noqa: T201  the supervisor's log is its stderr
 
     def _is_alive(self, row: DeploymentRow) -> bool:
         """Whether a process lives this deployment: one that we launched, or one that holds its lock."""
         return self._care_of(row.id).launched or is_locked(self._workspace.deployments / row.id / "lock")
 
-    def _see_to_start(self, row: DeploymentRow, *, exit_code: int | None) -> None:
+    def _see_to_start(self, row: DeploymentRow) -> None:
         care = self._care_of(row.id)
+        exit_code = care.exit_code
         if exit_code == _EXIT_ALREADY_RUNNING:
+            care.exit_code = None
+            return
+        if exit_code == _EXIT_INTERRUPTED:
+            reason = "its process was told to end by somebody else"
+            self._store.set_state(row.id, State.RESTARTING, reason=reason, at=self._clock.now())
+            care.exit_code = None
             return
         has_crashed = exit_code is not None or (row.pid is not None and row.state not in (State.NEW, State.RESTARTING))
-        if has_crashed and not self._allow_restart(row, care, exit_code):
+        if has_crashed:
+            self._note_crash(row, care, exit_code)
             return
         if monotonic_s() < care.not_before_s:
             return
         care.asked_to_stop_s = None
+        care.heard_s = monotonic_s()
         care.launched = True
         self._launcher.start(row.id)
 
-    def _allow_restart(self, row: DeploymentRow, care: _Care, exit_code: int | None) -> bool:
+    def _note_crash(self, row: DeploymentRow, care: _Care, exit_code: int | None) -> None:
         now_s = monotonic_s()
-        care.crashes_s = [at for at in care.crashes_s if now_s - at < self._settings.restart_window_s] + [now_s]
+        crashes_s = [at for at in care.crashes_s if now_s - at < self._settings.restart_window_s] + [now_s]
         reason = self._how_it_died(row, exit_code)
-        if len(care.crashes_s) > self._settings.restart_limit:
-            times = f"{len(care.crashes_s)} times within {self._settings.restart_window_s:.0f} s"
+        pause_s = _BACK_OFF_S[min(len(crashes_s), len(_BACK_OFF_S)) - 1]
+        if len(crashes_s) > self._settings.restart_limit:
+            times = f"{len(crashes_s)} times within {self._settings.restart_window_s:.0f} s"
             self._store.set_state(row.id, State.ERROR, reason=f"crashed {times}; last: {reason}", at=self._clock.now())
-            return False
-        pause_s = _BACK_OFF_S[min(len(care.crashes_s), len(_BACK_OFF_S)) - 1]
-        care.not_before_s = now_s + pause_s
-        self._store.set_state(row.id, State.RESTARTING, reason=f"{reason}; restarting in {pause_s:g} s", at=self._clock.now())
-        return False
+        else:
+            told = f"{reason}; restarting in {pause_s:g} s"
+            self._store.set_state(row.id, State.RESTARTING, reason=told, at=self._clock.now())
+        # Counted once it is recorded: what cannot be written (a full disk) is seen again at the next look, and is one crash.
+        care.crashes_s, care.not_before_s, care.exit_code = crashes_s, now_s + pause_s, None
 
     def _how_it_died(self, row: DeploymentRow, exit_code: int | None) -> str:
         if exit_code is not None and exit_code < 0:
@@ -154,18 +190,28 @@ class Supervisor:
         if care.asked_to_stop_s is None:
             care.asked_to_stop_s = now_s
             signal_process(row.pid, row.pid_created_s, signal.SIGTERM)
-        elif now_s - care.asked_to_stop_s > self._settings.stop_grace_s:
+        elif now_s - care.asked_to_stop_s > self._stop_grace_s(row):
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
 
-    def _see_to_suspension(self, row: DeploymentRow) -> None:
-        """Kill a process that somebody has stopped for long: it may hold the database's write lock, and then nobody can write.
+    def _stop_grace_s(self, row: DeploymentRow) -> float:
+        closing_s = self._settings.close_grace_s if row.wanted is Wanted.CLOSED else 0.0
+        return self._settings.stop_grace_s + closing_s
 
-        It is restarted like any that died. One that is merely slow is left alone.
+    def _see_to_silence(self, row: DeploymentRow) -> None:
+        """Kill a process that has not beaten for very long, or for long because somebody has stopped it: it may hold the
+        database's write lock, and then nobody can write.
+
+        It is restarted like any that died. Silence is counted on a clock that is never set.
         """
-        if row.heartbeat_at is None or row.pid is None or row.pid_created_s is None:
+        care = self._care_of(row.id)
+        now_s = monotonic_s()
+        if row.heartbeat_at != care.heartbeat_at or row.heartbeat_at is None:
+            care.heartbeat_at, care.heard_s = row.heartbeat_at, now_s
+        if row.pid is None or row.pid_created_s is None:
             return
-        silence_s = (self._clock.now() - row.heartbeat_at).total_seconds()
-        if silence_s > 2 * self._settings.stalled_after_s and is_suspended(row.pid, row.pid_created_s):
+        silence_s = now_s - care.heard_s
+        is_hung = silence_s > self._settings.hung_after_s
+        if is_hung or (silence_s > 2 * self._settings.stalled_after_s and is_suspended(row.pid, row.pid_created_s)):
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
 
     def _load_clients(self) -> None:
@@ -186,12 +232,20 @@ class Supervisor:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the supervisor of a workspace in this process; at once 0 when another one does already."""
-    workspace = Workspace(Path(arguments[0]).resolve())
-    try:
-        lock = ProcessLock(lock_path(workspace)).__enter__()
-    except Conflict:
-        return 0
+    """Run the supervisor of a workspace in this process; at once 0 when another one does already.
+
+    With `--stay` before the workspace it waits until that one has ended, and then stays even when nothing should run.
+    """
+    stay = _STAY in arguments
+    workspace = Workspace(Path(arguments[-1]).resolve())
+    while True:
+        try:
+            lock = ProcessLock(lock_path(workspace)).__enter__()
+            break
+        except Conflict:
+            if not stay:
+                return 0
+            SystemClock().sleep(_WAIT_FOR_OTHER_S)
     database = open_workspace_database(workspace)
     _load_libraries()
 
@@ -200,7 +254,7 @@ def main(arguments: list[str]) -> int:
         database.forget()
 
     try:
-        Supervisor(workspace, database, ForkLauncher(workspace, release=release)).run()
+        Supervisor(workspace, database, ForkLauncher(workspace, release=release)).run(stay=stay)
     finally:
         lock.drop()
     return 0

@@ -5,34 +5,32 @@ An exception in a run ends the run and not the process, unless its class says th
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from types import FrameType
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from structlog.typing import FilteringBoundLogger
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
 from algo_py.database import Database
+from algo_py.deployment.alerting import AlertingLog
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.feed import Feed, open_feed
-from algo_py.deployment.logs import LineLog, open_log
+from algo_py.deployment.live_data import LiveData
+from algo_py.deployment.log_capture import Capture
+from algo_py.deployment.log_writing import open_log
+from algo_py.deployment.masking import SecretMask
 from algo_py.deployment.pipeline import Pipeline, RunResult
 from algo_py.deployment.processes import ProcessLock, created_s
 from algo_py.deployment.source import load_deployed_strategy
-from algo_py.deployment.status import State
+from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
-from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown, InvalidInput, NotFound, VenueError
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown, RateLimited, VenueDown
 from algo_py.finstore import FinStore
-from algo_py.finstore.fill_report import FillReport
-from algo_py.finstore.gaps import GapFiller
-from algo_py.finstore.sources import Source
-from algo_py.finstore.sources.registry import NO_SOURCE, open_source
-from algo_py.market import Timeframe
 from algo_py.oms import OMS, open_oms
 from algo_py.orders.halts import halt, halt_of
 from algo_py.orders.journal import Journal
@@ -43,14 +41,14 @@ from algo_py.workspace_database import open_workspace_database
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 75
+EXIT_INTERRUPTED = 76
 
 _SLICE_S = 0.2
 _MISSED_MOST = 100_000
-# Exchanges publish a closed bar within a second or two; a run waits so long for the newest one.
-_PATIENCE_S = 10.0
-# A price for paper is that of the newest minute, if one has traded lately.
-_QUOTED_WITHIN = timedelta(minutes=5)
-_QUOTE_S = 10.0
+# Pauses between two tries to reach the venue at the start.
+_BACK_OFF_S = (2.0, 5.0, 10.0, 30.0, 60.0)
+# A clock that goes back by less is being adjusted, not set.
+_SET_BACK = timedelta(seconds=60)
 # How often orders that are under way are asked for between two runs.
 _FOLLOW_S = 2.0
 _FATAL = (Damaged,)
@@ -72,37 +70,52 @@ class _StopRequested(Exception):
     """Somebody asked to stop while the run was waiting for bars."""
 
 
+class _Interrupted(Exception):
+    """The process was told to end although the deployment should go on, as when the machine shuts down."""
+
+
 class _Life:
     def __init__(self, workspace: Workspace, deployment_id: str, *, pid: int) -> None:
+        self._stopping = False
+        signal.signal(signal.SIGTERM, self._on_stop)  # before anybody can know whom to tell
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._workspace = workspace
-        self._settings: SupervisorSettings = workspace.settings().supervisor
+        settings = workspace.settings()
+        self._settings: SupervisorSettings = settings.supervisor
         self._wall = SystemClock()
         self._database: Database = open_workspace_database(workspace)
         self._store = DeploymentStore(self._database)
         self._row: DeploymentRow = self._store.get(deployment_id)
         self._config: DeploymentConfig = self._row.config
         self._clock: Clock = _clock_of(self._row)
-        self._log: FilteringBoundLogger = open_log(
-            workspace.deployments / deployment_id, deployment_id=deployment_id, clock=self._clock
+        log = open_log(
+            workspace.deployments / deployment_id,
+            deployment_id=deployment_id,
+            clock=self._clock,
+            settings=settings.logs,
+            mask=SecretMask(workspace),
         )
+        self._captured = Capture(log, lines_per_run=settings.logs.lines_per_run)
+        self._log = AlertingLog(log, self._database, deployment_id=deployment_id, name=self._row.name)
         self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
         self._state = State.NEW
-        self._stopping = False
         self._next_beat_s = 0.0
         self._pipeline: Pipeline | None = None
         self._next_follow_s = 0.0
+        self._next_look_s = 0.0
         self._next_run: datetime | None = None
         self._last_fire: datetime = self._row.last_run_at or self._clock.now()
 
     def live(self) -> int:
-        signal.signal(signal.SIGTERM, self._on_stop)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        printed, complained = LineLog(self._log, "strategy.print"), LineLog(self._log, "strategy.stderr")
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
+        with self._captured.listening():
             try:
                 ended, reason = self._trade()
             except _StopRequested:
-                ended, reason = State.STOPPED, "stopped by request"
+                if not self._store.wanted(self._config.id).is_an_end:
+                    return self._be_interrupted()
+                ended, reason = State.STOPPED, "stopped by request before its venue was reached, its positions are as they were"
+            except _Interrupted:
+                return self._be_interrupted()
             except DatabaseDown as error:
                 self._log.error("deployment.crashed", reason=str(error))
                 return EXIT_FAILED  # the supervisor starts it again, once the database answers
@@ -117,15 +130,23 @@ class _Life:
         self._database.close()
         return EXIT_DONE
 
+    def _be_interrupted(self) -> int:
+        """Leave what is recorded as it is, so that the next supervisor starts it again."""
+        self._log.warning("deployment.interrupted", reason="its process was told to end; it goes on once a supervisor starts it")
+        self._database.close()
+        return EXIT_INTERRUPTED
+
     def _trade(self) -> tuple[State, str]:
         config = self._config
         self._log.info("deployment.start", strategy=config.backtest.strategy, schedule=str(config.schedule), oms=config.oms)
         strategy = load_deployed_strategy(self._workspace.deployments / config.id, config)
         store = FinStore(self._workspace.finstore)
-        source = self._source(store)
-        feed = open_feed(store, config, fill=self._filling(store, source), quote=self._quoting(source), log=self._log)
+        data = LiveData(self._workspace, config, store, clock=self._clock, log=self._log)
+        feed = open_feed(store, config, fill=data.filling(self._beat_unless_stopping), quote=data.quoting(), log=self._log)
         pipeline = self._connect(feed, strategy)
         self._pipeline = pipeline if isinstance(config.clock, LiveClock) else None
+        if self._store.wanted(config.id) is Wanted.CLOSED:  # it was started for that alone
+            return self._end_by_request(pipeline)
         began = config.start or self._row.created_at
         self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
         while True:
@@ -133,56 +154,30 @@ class _Life:
             if self._next_run is None:
                 return self._reach_end(pipeline)
             if not self._wait(self._next_run):
-                return State.STOPPED, "stopped by request"
+                return self._end_by_request(pipeline)
+            if self._clock.now() < self._next_run:
+                continue  # the clock was set back: the next run is another one
             if self._state is State.WAITING:
                 self._enter(State.RUNNING, "")
             self._last_fire, missed = self._coalesce(self._next_run)
             self._run_once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
 
-    def _source(self, store: FinStore) -> Source | None:
-        """Open where the market's bars come from; None when it has no source, or time is replayed."""
-        config = self._config
-        name = self._workspace.settings().data.sources.get(config.backtest.market, NO_SOURCE)
-        if name == NO_SOURCE or isinstance(config.clock, Replay):
-            return None
-        return open_source(name, workspace=self._workspace, market=config.market, store=store)
-
-    def _quoting(self, source: Source | None) -> Callable[[str], float | None] | None:
-        """Return what says the market's last price: the close of the minute that is forming."""
-        if source is None:
-            return None
-
-        def quote(symbol: str) -> float | None:
-            now = self._wall.now()
-            try:
-                answer = source.fetch(
-                    Timeframe.M1, symbol, now - _QUOTED_WITHIN, now + timedelta(minutes=1), deadline_s=monotonic_s() + _QUOTE_S
-                )
-            except (VenueError, NotFound, InvalidInput) as error:
-                self._log.warning("paper.no_price", symbol=symbol, reason=str(error))
-                return None
-            return None if answer.frame.empty else float(answer.frame.sort_index()["close"].iloc[-1])
-
-        return quote
-
-    def _filling(self, store: FinStore, source: Source | None) -> Callable[[], FillReport] | None:
-        """Return what brings the bars up to date before each run."""
-        if source is None:
-            return None
-        config, settings = self._config, self._workspace.settings().data
-        filler = GapFiller(store, source, config.backtest.market, config.backtest.timeframe, clock=self._clock)
-
-        def fill() -> FillReport:
-            return filler.fill(
-                config.backtest.symbols,
-                timeout_s=settings.fill_timeout_s,
-                patience_s=_PATIENCE_S,
-                tick=self._beat_unless_stopping,
-            )
-
-        return fill
-
     def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
+        """Connect and recover. A venue that cannot be reached is asked again: a night without network ends nothing."""
+        for pause_s in chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1])):
+            try:
+                return self._recovered(feed, strategy)
+            except (VenueDown, RateLimited) as error:
+                reason = f"{error} It is asked again in {pause_s:g} s."
+                self._log.warning("oms.unreachable", reason=reason)
+                self._enter(self._state, reason)
+            deadline_s = monotonic_s() + pause_s
+            while monotonic_s() < deadline_s:
+                self._beat_unless_stopping()
+                self._wall.sleep(_SLICE_S)
+        raise AssertionError("the pauses have no end")
+
+    def _recovered(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
         oms: OMS = open_oms(
             config.oms,
@@ -213,6 +208,7 @@ class _Life:
             clock=self._clock,
             last_bar_time=self._row.last_bar_time,
             began_at=config.start or self._row.created_at,
+            strategy_timeout_s=self._settings.strategy_timeout_s,
         )
         pipeline.recover(self._clock.now())
         return pipeline
@@ -237,24 +233,18 @@ class _Life:
                 self._log.error("run.failed", reason=str(error), exc_info=not known)
                 result = RunResult(outcome="failed", detail={"reason": str(error)})
                 reason = f"the last run failed: {error}" if known else f"the last run failed: {type(error).__name__}: {error}"
+            self._captured.end_run()
             if result.outcome == "skipped":
                 reason = str(result.detail["reason"])
             duration_s = monotonic_s() - began_s
-            self._store.add_run(
-                self._config.id,
-                RunRow(
-                    scheduled_at=scheduled_at,
-                    started_at=began_at,
-                    duration_s=duration_s,
-                    outcome=result.outcome,
-                    detail=result.detail,
-                ),
-                reason=reason,
-                missed=missed,
-                cash=pipeline.cash,
-                equity=pipeline.equity,
-                heartbeat_at=self._wall.now(),
+            row = RunRow(
+                scheduled_at=scheduled_at,
+                started_at=began_at,
+                duration_s=duration_s,
+                outcome=result.outcome,
+                detail=result.detail,
             )
+            self._record(pipeline, row, reason=reason, missed=missed)
             self._log.info(
                 "run.done",
                 outcome=result.outcome,
@@ -262,6 +252,21 @@ class _Life:
                 cash=f"{pipeline.cash:.2f}",
                 equity=f"{pipeline.equity:.2f}",
             )
+
+    def _record(self, pipeline: Pipeline, run: RunRow, *, reason: str, missed: int) -> None:
+        try:
+            self._store.add_run(
+                self._config.id,
+                run,
+                reason=reason,
+                missed=missed,
+                cash=pipeline.cash,
+                equity=pipeline.equity,
+                heartbeat_at=self._wall.now(),
+            )
+        except (AlgoPyError, SQLAlchemyError) as error:
+            # A full disk today; orders are journaled before they are sent, so none of them depends on this.
+            self._log.error("run.not_recorded", reason=str(error))
 
     def _halt_without_credentials(self, reason: str) -> None:
         """Send nothing more once the venue refuses the credentials, and say so once; a person renews them and resumes."""
@@ -286,9 +291,32 @@ class _Life:
         while not self._stopping:
             self._beat()
             self._follow()
+            if self._has_been_set_back():
+                return True
+            if self._is_paused():
+                self._clock.sleep(_SLICE_S)
+                continue
             if self._clock.sleep_toward(moment, _SLICE_S):
                 return not self._stopping
         return False
+
+    def _has_been_set_back(self) -> bool:
+        """Notice a machine's clock that was set back: what is due next is then counted from the new time."""
+        now = self._clock.now()
+        if now >= self._last_fire - _SET_BACK:
+            return False
+        self._log.warning("clock.set_back", last_run=format_time(self._last_fire))
+        self._last_fire = now
+        return True
+
+    def _is_paused(self) -> bool:
+        """Return whether a person has paused a replay; its clock stands still then."""
+        if isinstance(self._config.clock, Replay) and monotonic_s() >= self._next_look_s:
+            self._next_look_s = monotonic_s() + _SLICE_S
+            is_paused = self._store.wanted(self._config.id) is Wanted.PAUSED
+            if is_paused is not (self._state is State.PAUSED):
+                self._enter(State.PAUSED if is_paused else State.RUNNING, "")
+        return self._state is State.PAUSED
 
     def _follow(self) -> None:
         """Look after orders that are under way at a venue that fills on its own time; the next run may be a day away."""
@@ -309,11 +337,47 @@ class _Life:
         end = self._config.end
         if end is None:
             return State.FINISHED, "the schedule has no further run"
-        if not self._wait(end):
-            return State.STOPPED, "stopped by request"
+        while self._clock.now() < end:
+            if not self._wait(end):
+                return self._end_by_request(pipeline)
         reason = f"the end of its window was reached ({format_time(end)})"
         self._run_once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
         return State.FINISHED, reason
+
+    def _end_by_request(self, pipeline: Pipeline) -> tuple[State, str]:
+        wanted = self._store.wanted(self._config.id)
+        if not wanted.is_an_end:
+            raise _Interrupted
+        if wanted is Wanted.STOPPED:
+            return State.STOPPED, "stopped by request"
+        left: list[str] = []
+
+        def close() -> RunResult:
+            left[:] = self._close_all(pipeline)
+            return RunResult(outcome="not closed" if left else "closed", detail={"left": list(left)})
+
+        self._log.info("deployment.closing")
+        left[:] = self._config.backtest.symbols  # as long as nobody knows better
+        self._run_once(pipeline, self._clock.now(), 0, close)
+        if not left:
+            return State.STOPPED, "stopped by request, its positions are closed"
+        halted = halt_of(self._database, self._config.id)
+        why = f": it is halted ({halted.reason})" if halted is not None else ""
+        reason = f"stopped by request, but NOT closed: {', '.join(left)}{why}"
+        self._log.error("deployment.not_closed", reason=reason)
+        return State.STOPPED, reason
+
+    def _close_all(self, pipeline: Pipeline) -> list[str]:
+        """Close every position and wait until that is done, within a bound; return the symbols that are left."""
+        deadline_s, end = monotonic_s() + self._settings.close_grace_s, self._config.end
+        while True:
+            self._beat()
+            now = self._clock.now()
+            left, is_under_way = pipeline.close_positions(now)
+            is_over = monotonic_s() >= deadline_s or (isinstance(self._config.clock, Replay) and end is not None and now >= end)
+            if not left or not is_under_way or is_over or halt_of(self._database, self._config.id) is not None:
+                return left
+            self._clock.sleep_toward(now + self._config.timeframe.delta, _SLICE_S)
 
     def _beat(self) -> None:
         if monotonic_s() < self._next_beat_s:

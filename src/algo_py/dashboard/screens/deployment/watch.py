@@ -94,7 +94,7 @@ def _actions(deployments: Sequence[Deployment], chosen: Deployment | None) -> No
 
 def _stop(deployment_id: str, name: str) -> None:
     with _told():
-        clients().deployments.stop(deployment_id)
+        clients().deployments.stop(deployment_id, close_positions=False)
         state.tell(f"Stopping {name}. Its orders, fills and positions are kept.")
 
 
