@@ -1,0 +1,174 @@
+"""`algo-py stop | restart | pause | resume | halt | limits | clear`: what a person does with what is deployed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from algo_py.cli.deployment_options import (
+    Chosen,
+    MaxDailyLoss,
+    MaxDrawdown,
+    MaxGrossExposure,
+    MaxOpenPositions,
+    MaxOrderNotional,
+    MaxOrdersPerDay,
+    MaxPositionNotional,
+    PriceCollar,
+    checked,
+    manager_of,
+    shown_status,
+)
+from algo_py.cli.output import DASH, JsonFlag, print_json, print_pairs
+from algo_py.errors import InvalidInput
+
+_START_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 30.0
+_CLOSE_TIMEOUT_S = 180.0
+_NO_LIMIT = "none"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    for command in (stop, restart, pause, resume, halt, limits, clear):
+        app.command(command.__name__)(command)
+
+
+def stop(
+    context: typer.Context,
+    deployment: Chosen,
+    close_positions: Annotated[
+        bool,
+        typer.Option("--close-positions/--keep-positions", help="Sell what it holds before it ends, or leave it (the default)."),
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Stop a deployment after the run that it is in."""
+    from algo_py.deployment.report import deployment_json
+
+    manager = manager_of(context)
+    asked = manager.stop(deployment, close_positions=close_positions)
+    timeout_s = _CLOSE_TIMEOUT_S if close_positions else _STOP_TIMEOUT_S
+    found = manager.wait_until(asked.id, lambda d: d.status.has_ended, timeout_s=timeout_s)
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}.")
+        held = ", ".join(f"{position.quantity} {symbol}" for symbol, position in manager.ledger(found.id).positions.items())
+        if held:
+            typer.echo(f"It holds {held}. Close it: algo-py stop {found.id} --close-positions")
+
+
+def restart(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
+    """Start a deployment again that was stopped or has failed; it goes on where it was."""
+    from algo_py.deployment.report import deployment_json
+    from algo_py.deployment.status import Status
+
+    manager = manager_of(context)
+    found = manager.restart(deployment)
+    found = manager.wait_until(found.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}, process {found.pid or DASH}.")
+
+
+def halt(
+    context: typer.Context,
+    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every deployment, also those that are made later.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is shown wherever the status is.")] = "halted by hand",
+) -> None:
+    """Stop a deployment, or all, from sending any order. Its process goes on, and its positions stay as they are."""
+    manager_of(context).halt(_scope(deployment, everything), reason=reason)
+    typer.echo("No deployment sends orders any more." if everything else f"{deployment} sends no orders any more.")
+
+
+def pause(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
+    """Let a replay's clock stand still until it is resumed."""
+    from algo_py.deployment.report import deployment_json
+    from algo_py.deployment.status import Status
+
+    manager = manager_of(context)
+    asked = manager.pause(deployment)
+    found = manager.wait_until(asked.id, lambda d: d.status is Status.PAUSED or d.status.has_ended, timeout_s=_START_TIMEOUT_S)
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}.")
+
+
+def resume(
+    context: typer.Context,
+    deployment: Annotated[str | None, typer.Argument(metavar="[ID]", help="A deployment's id or name.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Lift the halt of all.")] = False,
+) -> None:
+    """Let a halted deployment send orders again, or a paused replay go on. A halt of all is lifted with --all only."""
+    if manager_of(context).resume(_scope(deployment, everything)):
+        typer.echo("It goes on.")
+    else:
+        typer.echo("It was neither halted nor paused.")
+
+
+def limits(
+    context: typer.Context,
+    deployment: Chosen,
+    max_order_notional: MaxOrderNotional = None,
+    max_position_notional: MaxPositionNotional = None,
+    max_gross_exposure: MaxGrossExposure = None,
+    max_open_positions: MaxOpenPositions = None,
+    max_orders_per_day: MaxOrdersPerDay = None,
+    price_collar: PriceCollar = None,
+    max_daily_loss: MaxDailyLoss = None,
+    max_drawdown: MaxDrawdown = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show a deployment's limits, or change those that are named; `none` takes one away. They hold from its next run on."""
+    from algo_py.orders.risk import Limits
+
+    manager = manager_of(context)
+    found = manager.show(deployment)
+    given = {
+        "max_order_notional": max_order_notional,
+        "max_position_notional": max_position_notional,
+        "max_gross_exposure": max_gross_exposure,
+        "max_open_positions": max_open_positions,
+        "max_orders_per_day": max_orders_per_day,
+        "price_collar_fraction": price_collar,
+        "max_daily_loss": max_daily_loss,
+        "max_drawdown_fraction": max_drawdown,
+    }
+    changed = {name: None if text == _NO_LIMIT else text for name, text in given.items() if text is not None}
+    if changed:
+        found = manager.set_limits(found.id, checked(Limits, **found.config.limits.model_dump() | changed))
+    values = found.config.limits.model_dump(mode="json")
+    if as_json:
+        print_json(values)
+    else:
+        print_pairs([(name, DASH if value is None else str(value)) for name, value in values.items()])
+
+
+def _scope(deployment: str | None, everything: bool) -> str | None:  # noqa: FBT001 - as typed
+    if (deployment is None) is not everything:
+        raise InvalidInput("name one deployment, or say --all")
+    return deployment
+
+
+def clear(
+    context: typer.Context,
+    deployment: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One deployment; all that have ended if not given.")
+    ] = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete everything that is known of it, orders and fills too.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take ended deployments off the list. They stay in the archive (`ps --cleared`) unless they are purged."""
+    if purge and deployment is None:
+        raise InvalidInput("--purge needs the id of one deployment", remedy="What is purged is gone for good.")
+    cleared = manager_of(context).clear(deployment, purge=purge)
+    if as_json:
+        print_json(list(cleared))
+        return
+    done = "Deleted" if purge else "Cleared"
+    typer.echo(f"{done} {', '.join(cleared)}." if cleared else "There was nothing to clear.")
