@@ -25,6 +25,7 @@ _BINDING: Final = re.compile(
     r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?:(?![^\S\r\n]\#)[^\r\n])*)""",
     re.DOTALL,
 )
+_OPEN: Final = ("_BASE_URL", "_EXPIRES")  # names of values that are no secrets
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:+/-]+")  # may stand in the file without quotes
 
 
@@ -65,6 +66,10 @@ class Credentials:
         if name not in self._values:
             raise AuthFailed(f"{name} is missing", remedy=f"Write it into config/.env as {name}=...")
         return SecretStr(self._values[name])
+
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """Return every value but addresses of services and ends of tokens: what no text may show."""
+        return tuple(SecretStr(value) for name, value in self._values.items() if not name.endswith(_OPEN))
 
     def base_url(self, service: str) -> str | None:
         """Return the address to use for a service (`binance` looks for BINANCE_BASE_URL) without a final slash; None: its own."""

@@ -82,6 +82,17 @@ class DataSettings(BaseModel):
         return {**_USUAL_SOURCES, **sources}
 
 
+class LogSettings(BaseModel):
+    """How much of a deployment's log is kept, and how much its strategy may write into it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_mib: float = Field(10.0, gt=0, description="The size at which a log's file is set aside and a new one begun, MiB")
+    max_age_days: float = Field(7.0, gt=0, description="The age at which it is, days")
+    keep_files: int = Field(10, ge=1, description="How many files that were set aside are kept")
+    lines_per_run: int = Field(1000, ge=0, description="How many lines a strategy may print and log in a run")
+
+
 class Settings(BaseModel):
     """`config/algo.toml`: everything that is not a secret."""
 
@@ -92,6 +103,7 @@ class Settings(BaseModel):
     paper: PaperSettings = PaperSettings()
     zerodha: ZerodhaSettings = ZerodhaSettings()
     telegram: TelegramSettings = TelegramSettings()
+    logs: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""`algo-py deploy | ps | show | logs`: making deployments and looking at them."""
+"""`algo-py deploy | ps | show`: making deployments and looking at them."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 from datetime import time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,12 +31,11 @@ if TYPE_CHECKING:
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _START_TIMEOUT_S = 15.0
-_FOLLOW_S = 0.3
 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    for command in (deploy, ps, show, logs):
+    for command in (deploy, ps, show):
         app.command(command.__name__)(command)
 
 
@@ -191,30 +188,6 @@ def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) 
             typer.echo(f"no {title}")
 
 
-def logs(
-    context: typer.Context,
-    deployment: Chosen,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing as lines come in; Ctrl-C ends it.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1_000_000, help="How many of the newest lines.")] = 200,
-    as_json: JsonFlag = False,
-) -> None:
-    """Print a deployment's log; with --json one object a line."""
-    from algo_py.clock import SystemClock
-
-    manager = manager_of(context)
-    if not follow:
-        _print_log(manager.logs(deployment, last=lines), as_json=as_json)
-        return
-    clock = SystemClock()
-    with contextlib.suppress(KeyboardInterrupt):
-        entries, position = manager.logs_after(deployment, 0)
-        _print_log(entries[-lines:], as_json=as_json)
-        while entries or not manager.show(deployment).status.has_ended:
-            clock.sleep(_FOLLOW_S)
-            entries, position = manager.logs_after(deployment, position)
-            _print_log(entries, as_json=as_json)
-
-
 def _schedule(*, every: str | None, at: str | None, tz: str, days: str | None, on_bar_close: bool, delay: str | None) -> Schedule:
     from pydantic import ValidationError
 
@@ -272,13 +245,6 @@ def _clock(*, replay: bool, speed: str | None) -> ClockChoice:
         return Replay(bars_per_s=float(speed.removesuffix("bars/s")))
     except (ValueError, ValidationError):
         raise InvalidInput(f"{speed!r} is not a speed", remedy="Write it as 60bars/s (up to 100000), or max.") from None
-
-
-def _print_log(entries: Any, *, as_json: bool) -> None:
-    from algo_py.deployment.logs import format_entry
-
-    for entry in entries:
-        typer.echo(json.dumps(entry) if as_json else format_entry(entry))
 
 
 def _text(value: Any) -> str:

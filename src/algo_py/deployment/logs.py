@@ -1,96 +1,120 @@
-"""The log of a deployment: one JSON object a line, written by its process, read by everybody else."""
+"""Reading the log of a deployment: one JSON object a line, over all its files, while its process goes on writing and rotating.
+
+A file that was set aside never changes again; only the current one grows. Whoever follows a log keeps a `LogPosition`.
+"""
 
 from __future__ import annotations
 
-import io
 import json
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from algo_py.deployment.log_file import LOG_FILE, file_set_aside, numbers_set_aside
 
-from algo_py.clock import Clock, SystemClock, format_time
+_BLOCK = 64 * 1024
+# A rotation between two looks at the folder is rare; so many in a row do not happen.
+_TRIES = 100
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 
-LOG_FILE = "log.jsonl"
-_TAIL_BLOCK = 64 * 1024
-
-
-def open_log(folder: Path, *, deployment_id: str, clock: Clock) -> FilteringBoundLogger:
-    """Return a logger that appends to the deployment's log; `clock` is the deployment's own."""
-    handle = (folder / LOG_FILE).open("a", encoding="utf-8", buffering=1)
-    wall = SystemClock()
-
-    def stamp(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
-        stamped: dict[str, Any] = {"ts": format_time(wall.now()), "level": level, "event": event.pop("event")}
-        if not isinstance(clock, SystemClock):
-            stamped["clock"] = format_time(clock.now())
-        return stamped | {"deployment_id": deployment_id, **event}
-
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(handle),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.format_exc_info,
-            stamp,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-        cache_logger_on_first_use=True,
-    )
-    return logger
+Entry = dict[str, Any]
 
 
-class LineLog(io.TextIOBase):
-    """A text stream that turns each printed line into a log event, so that a strategy's `print` is not lost."""
+@dataclass(frozen=True, slots=True, order=True)
+class LogPosition:
+    """How far somebody has read: the number of a file, and bytes in it. The default is the log's beginning."""
 
-    def __init__(self, log: FilteringBoundLogger, event: str) -> None:
-        self._log = log
-        self._event = event
-        self._rest = ""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            if line.strip():
-                self._log.info(self._event, message=line)
-        return len(text)
+    file: int = 0
+    offset: int = 0
 
 
-def read_log(folder: Path, *, after: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Return the log's entries from byte `after` on and the position to ask from next time; a half-written line waits."""
-    path = folder / LOG_FILE
-    if not path.exists():
-        return [], 0
-    with path.open("rb") as handle:
-        handle.seek(after)
-        content = handle.read()
-    whole = content[: content.rfind(b"\n") + 1]
-    return list(_entries(whole)), after + len(whole)
+def read_log(folder: Path, *, after: LogPosition | None = None) -> tuple[list[Entry], LogPosition]:
+    """Return the entries that follow a position, and the position to ask from next time; a half-written line waits.
+
+    It goes no farther than to the end of one file: there is nothing new when it returns no entry. If files were deleted that
+    should have followed, the first entry is `log.deleted`.
+    """
+    after = after or LogPosition()
+    with _current(folder) as (older, number, current):
+        if after.file > number:  # somebody has emptied the folder
+            after = LogPosition()
+        entries = []
+        if after.file and after.file < min([*older, number]):
+            entries.append(_noted("log.deleted", "what was written here has been deleted, as old files are"))
+        for one in older:
+            if one < after.file:
+                continue
+            offset = after.offset if one == after.file else 0
+            try:
+                content = _content(file_set_aside(folder, one), offset)
+            except FileNotFoundError:
+                continue  # deleted at this moment
+            entries.extend(_entries(content))
+            if entries:
+                return entries, LogPosition(one + 1)
+        if current is None:
+            return entries, max(after, LogPosition(number))
+        offset = after.offset if after.file == number else 0
+        if offset > os.fstat(current.fileno()).st_size:  # somebody has emptied the file
+            offset = 0
+        current.seek(offset)
+        content = current.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        entries.extend(_entries(whole))
+        return entries, LogPosition(number, offset + len(whole))
 
 
-def tail_log(folder: Path, *, lines: int) -> list[dict[str, Any]]:
-    """Return the last entries, reading no more of the file than they need."""
-    path = folder / LOG_FILE
-    if not path.exists():
-        return []
-    with path.open("rb") as handle:
-        position = handle.seek(0, os.SEEK_END)
-        content = b""
-        while position and content.count(b"\n") <= lines:
-            step = min(_TAIL_BLOCK, position)
-            position = handle.seek(position - step)
-            content = handle.read(step) + content
-    whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-    return list(_entries(b"".join(whole[-lines:])))
+def tail_log(folder: Path, *, lines: int, level: str = "") -> list[Entry]:
+    """Return the newest entries, oldest first, of this level or above; no more is read than they need."""
+    return tail_and_position(folder, lines=lines, level=level)[0]
 
 
-def format_entry(entry: dict[str, Any]) -> str:
+def tail_and_position(folder: Path, *, lines: int, level: str = "") -> tuple[list[Entry], LogPosition]:
+    """Return the newest entries, oldest first, and the position right behind them, to follow from."""
+    with _current(folder) as (older, number, current):
+        newest = iter(()) if current is None else _backwards(current)
+        # What follows the last line break is not a line yet; where it begins is where to go on.
+        _, end = next(newest, (b"", 0))
+
+        def entries() -> Iterator[Entry]:
+            yield from (_entry(line) for line, _ in newest if line)
+            for one in reversed(older):
+                try:
+                    handle = file_set_aside(folder, one).open("rb")
+                except FileNotFoundError:
+                    return
+                with handle:
+                    yield from (_entry(line) for line, _ in _backwards(handle) if line)
+
+        found = list(islice((entry for entry in entries() if is_at_least(entry, level)), lines))
+        return found[::-1], LogPosition(number, end)
+
+
+def whole_log(folder: Path, *, level: str = "") -> Iterator[Entry]:
+    """Yield every entry that is kept, oldest first, up to what is written at the beginning of the reading."""
+    with _current(folder) as (older, _, current):
+        for one in older:
+            try:
+                handle = file_set_aside(folder, one).open("rb")
+            except FileNotFoundError:
+                continue
+            with handle:
+                yield from _lines(handle, level, is_finished=True)
+        if current is not None:
+            yield from _lines(current, level, is_finished=False)
+
+
+def is_at_least(entry: Entry, level: str) -> bool:
+    """Return whether an entry has this level or a higher one; every entry has the empty level."""
+    return not level or _LEVELS.get(str(entry.get("level", "")), 0) >= _LEVELS[level]
+
+
+def format_entry(entry: Entry) -> str:
     """Write a log entry as one line for a person: time, level, event, then its own fields."""
     shown = {k: v for k, v in entry.items() if k not in ("ts", "level", "event", "deployment_id", "run_id", "exception")}
     fields = " ".join(f"{key}={value}" for key, value in shown.items())
@@ -98,10 +122,73 @@ def format_entry(entry: dict[str, Any]) -> str:
     return f"{text.rstrip()}\n{entry['exception']}" if "exception" in entry else text.rstrip()
 
 
-def _entries(content: bytes) -> Iterator[dict[str, Any]]:
-    for line in content.splitlines():
+@contextmanager
+def _current(folder: Path) -> Iterator[tuple[list[int], int, BinaryIO | None]]:
+    """Look at a log at one moment: the numbers set aside, the one that the current file will get, and that file, open."""
+    path = folder / LOG_FILE
+    for _ in range(_TRIES):
         try:
-            yield json.loads(line)
-        except ValueError:
-            # A crash in the middle of a line: what is there is shown rather than hidden.
-            yield {"ts": "", "level": "warning", "event": "log.unreadable", "message": line.decode("utf-8", "replace")}
+            handle = path.open("rb")
+        except FileNotFoundError:
+            break
+        with handle:
+            older = numbers_set_aside(folder)
+            if _is_at(path, handle):
+                yield older, max(older, default=0) + 1, handle
+                return
+    older = numbers_set_aside(folder)
+    yield older, max(older, default=0) + 1, None
+
+
+def _is_at(path: Path, handle: BinaryIO) -> bool:
+    """Return whether an open file still has this name: then no rotation has come between."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _content(path: Path, offset: int) -> bytes:
+    with path.open("rb") as handle:
+        handle.seek(offset)
+        return handle.read()
+
+
+def _lines(handle: BinaryIO, level: str, *, is_finished: bool) -> Iterator[Entry]:
+    for line in handle:
+        if line == b"\n" or not (is_finished or line.endswith(b"\n")):
+            continue
+        if is_at_least(entry := _entry(line), level):
+            yield entry
+
+
+def _entries(content: bytes) -> Iterator[Entry]:
+    return (_entry(line) for line in content.split(b"\n") if line)
+
+
+def _backwards(handle: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield a file's lines, newest first, with the offsets at which they begin; the first is what follows the last line break."""
+    position = end = handle.seek(0, os.SEEK_END)
+    rest = b""
+    while position:
+        step = min(_BLOCK, position)
+        position = handle.seek(position - step)
+        rest, *lines = (handle.read(step) + rest).split(b"\n")
+        for line in reversed(lines):
+            yield line, end - len(line)
+            end -= len(line) + 1
+    if end:
+        yield rest, 0
+
+
+def _entry(line: bytes) -> Entry:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    # A crash in the middle of a line: what is there is shown rather than hidden.
+    return entry if isinstance(entry, dict) else _noted("log.unreadable", line.decode("utf-8", "replace").rstrip())
+
+
+def _noted(event: str, message: str) -> Entry:
+    return {"ts": "", "level": "warning", "event": event, "message": message}
