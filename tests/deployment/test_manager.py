@@ -129,11 +129,13 @@ def test_clearing_takes_ended_deployments_off_the_list_and_keeps_their_orders(ma
         manager.clear(running.id)
     assert manager.clear() == [ended.id]
     assert [deployment.id for deployment in manager.list()] == [running.id]
+    assert [deployment.id for deployment in manager.list(cleared=True)] == [ended.id]
+    assert manager.orders(ended.id) == orders
+    for call in (manager.show, manager.restart):
+        with pytest.raises(NotFound):
+            call("ended")  # its name is free again; by its id it is read, and not changed
     with pytest.raises(NotFound):
-        manager.show(ended.id)
-    from algo_py.orders.journal import orders_of
-
-    assert orders_of(manager._database, ended.id) == orders
+        manager.restart(ended.id)
 
 
 def test_an_order_above_the_limit_is_denied_and_recorded(manager: DeploymentManager, save: Save) -> None:
