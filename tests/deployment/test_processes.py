@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from algo_py.deployment.processes import ProcessLock, created_s, is_locked, is_same_process, signal_process
@@ -51,6 +52,13 @@ def test_a_process_with_a_reused_pid_is_never_signalled() -> None:
         process.kill()
         process.communicate(timeout=10)
     assert not is_same_process(process.pid, born)
+
+
+def test_a_creation_time_from_the_epoch_is_still_understood() -> None:
+    """Deployments that an earlier version started are found by it."""
+    born = psutil.Process().create_time()
+    assert is_same_process(os.getpid(), born)
+    assert not is_same_process(os.getpid(), born - 5)
 
 
 def test_a_zombie_counts_as_dead() -> None:

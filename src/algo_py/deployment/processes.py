@@ -18,7 +18,10 @@ import psutil
 from algo_py.clock import SystemClock
 from algo_py.errors import Conflict
 
-_SAME_PROCESS_S = 1.0
+_EARLIEST_EPOCH_S = 1e9  # what is larger counts from the epoch, as earlier versions recorded it; no machine has been up so long
+_SAME_EPOCH_S = 1.0
+_SAME_S = 0.001
+_STARTED_AT = 19  # the place of starttime in /proc/<pid>/stat after the command's name, see proc(5)
 _LOCK_TRIES = 20
 _LOCK_PAUSE_S = 0.02
 
@@ -70,8 +73,17 @@ def is_locked(path: Path) -> bool:
 
 
 def created_s(pid: int) -> float:
-    """Return when a process was created, in seconds since the epoch."""
-    return float(psutil.Process(pid).create_time())
+    """Return when a process was created: in seconds since the machine started, where the system tells that.
+
+    That stays what it is when the machine's clock is set; seconds since the epoch, which are returned elsewhere, do not. Raises
+    psutil.NoSuchProcess.
+    """
+    file = Path(f"/proc/{pid}/stat")
+    try:
+        fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return float(psutil.Process(pid).create_time())
+    return int(fields[_STARTED_AT]) / os.sysconf("SC_CLK_TCK")
 
 
 def is_same_process(pid: int | None, pid_created_s: float | None) -> bool:
@@ -80,8 +92,11 @@ def is_same_process(pid: int | None, pid_created_s: float | None) -> bool:
         return False
     try:
         process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and abs(process.create_time() - pid_created_s) < _SAME_PROCESS_S
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if pid_created_s > _EARLIEST_EPOCH_S:
+            return abs(process.create_time() - pid_created_s) < _SAME_EPOCH_S
+        return abs(created_s(pid) - pid_created_s) < _SAME_S
     except psutil.NoSuchProcess:
         return False
 
