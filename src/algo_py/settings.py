@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -82,6 +83,32 @@ class DataSettings(BaseModel):
         return {**_USUAL_SOURCES, **sources}
 
 
+AlertName = Literal["error", "halted", "crash_loop", "stalled", "rejected", "missed_runs", "run_failed", "summary"]
+
+
+class AlertSettings(BaseModel):
+    """What a person is told, and how often; to which addresses stands in `config/.env`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kinds: Sequence[AlertName] = Field(list(get_args(AlertName)), description="Which kinds of alerts are sent")
+    daily_summary_at: str = Field(
+        "", pattern=r"^(|([01]\d|2[0-3]):[0-5]\d)$", description="When the summary of the day is sent, HH:MM; empty: not at all"
+    )
+    daily_summary_tz: str = Field("UTC", description="The time zone of that time")
+    most_per_hour: int = Field(30, ge=1, description="Messages an hour beyond which alerts are put together into one")
+    give_up_after_s: float = Field(86_400.0, gt=0, description="How long it is tried to send an alert, seconds")
+
+    @field_validator("daily_summary_tz")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # unknown, not a zone's name at all, a folder of zones
+            raise ValueError(f"must be a time zone such as Asia/Kolkata (was {name!r})") from None
+        return name
+
+
 class LogSettings(BaseModel):
     """How much of a deployment's log is kept, and how much its strategy may write into it."""
 
@@ -104,6 +131,7 @@ class Settings(BaseModel):
     zerodha: ZerodhaSettings = ZerodhaSettings()
     telegram: TelegramSettings = TelegramSettings()
     logs: LogSettings = LogSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def test_where_it_goes(invoke: Invoke, tmp_path: Path, workspace: Path, monkeypa
 
 def test_the_template_names_every_setting_with_its_default() -> None:
     text = (TEMPLATE / "config" / "algo.toml").read_text(encoding="utf-8")
-    assert tomllib.loads(text) == {"supervisor": {}, "data": {"sources": {}}, "logs": {}, "paper": {}, "zerodha": {}, "telegram": {}}
+    sections = ("supervisor", "data", "logs", "paper", "zerodha", "telegram", "alerts")
+    assert tomllib.loads(text) == {name: {} for name in sections} | {"data": {"sources": {}}}
     every = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
     assert tomllib.loads(every) == Settings().model_dump()

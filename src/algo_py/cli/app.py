@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 
 from algo_py import __version__
-from algo_py.cli import backtest, data, deployments, login, logs, strategies, sweep, up, venues, workspace
+from algo_py.cli import (
+    alerts,
+    backtest,
+    data,
+    deployments,
+    lifecycle,
+    login,
+    logs,
+    service,
+    strategies,
+    sweep,
+    up,
+    venues,
+    workspace,
+)
 from algo_py.cli.output import print_error
 from algo_py.errors import AlgoPyError
 from algo_py.settings import Workspace
@@ -33,7 +47,7 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_main_options)
-    for group in (workspace, up, data, strategies, backtest, sweep, deployments, logs, venues, login):
+    for group in (workspace, up, data, strategies, backtest, sweep, deployments, logs, lifecycle, venues, login, alerts, service):
         group.register(app)
     return app
 
