@@ -256,11 +256,13 @@ class Pipeline:
         if waiting:
             self._log.info("run.order_still_open", symbols=sorted(waiting))
         held = {symbol: quantity for symbol, quantity in self._held.items() if quantity}
+        # An exit that a halt forbids is recorded once, and made up for after it.
+        earliest = first_new if self._guard.halted() is not None else 0
         found = opinion_of(
             signals,
             bars,
             first_new=first_new,
-            held_since={symbol: self._row_after_entry(bars, symbol) for symbol in held},
+            held_since={symbol: max(earliest, self._row_after_entry(bars, symbol)) for symbol in held},
             is_short={symbol: quantity < 0 for symbol, quantity in held.items()},
             late_entries=self._config.late_entries,
             open_already=self._open_already(bars, signals),
