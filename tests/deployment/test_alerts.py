@@ -17,10 +17,12 @@ from algo_py.database import Database, open_database
 from algo_py.deployment.alert_addresses import Addresses
 from algo_py.deployment.alert_sender import send_waiting
 from algo_py.deployment.alert_summary import summary_key
+from algo_py.deployment.alerting import AlertingLog
 from algo_py.deployment.alerts import Alert, AlertKind, newest_alerts, next_attempt_at, raise_alert, waiting_alerts
 from algo_py.settings import AlertName, AlertSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.postbox import SECRET, PostBox
+from tests.orders.making import Notebook
 from tests.venues.server import Fault, Reply
 
 NOW = parse_time("2025-01-31T10:00")
@@ -231,6 +233,23 @@ def test_kinds_that_nobody_wants_and_what_is_too_old_are_recorded_and_not_sent(
     assert box.titles == ["Algo.Py: halted"]
     assert by_title(database)["old"].error == "too old to be sent"
     assert by_title(database)["rejected"].error == "kind not sent"
+
+
+def test_what_cannot_be_recorded_is_logged_and_breaks_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'algo.db'}"
+    open_database(url).close()
+    holder, database, log = Database(url), Database(url, lock_timeout_s=0.1), Notebook()
+    alerting = AlertingLog(log, database, deployment_id="d1", name="try")
+    with holder.write():
+        alerting.warning("run.missed", count=3, since="2025-01-31T10:00:00Z")
+        alerting.error("run.failed", reason="no bars")
+    assert [event for event, _ in log.events] == ["run.missed", "alert.not_recorded", "run.failed", "alert.not_recorded"]
+    alerting.warning("order.rejected", client_order_id="c1", side="BUY", quantity="1", symbol="BTC/USDT", reason="too small")
+    alerting.warning("order.rejected", client_order_id="c1", side="BUY", quantity="1", symbol="BTC/USDT", reason="too small")
+    [told] = newest_alerts(database, last=10)
+    assert (told.title, told.body) == ("try: an order was rejected", "BUY 1 BTC/USDT: too small")
+    for one in (holder, database):
+        one.close()
 
 
 def test_addresses_are_separated_by_spaces_or_commas_and_may_hold_commas(box: PostBox) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.credentials import Credentials
 from algo_py.database import Database
+from algo_py.deployment.alert_addresses import ALERT_URLS
 from algo_py.deployment.alert_summary import summary_key
 from algo_py.deployment.alerting import Alarm
 from algo_py.deployment.alerts import AlertKind, is_raised, next_attempt_at
@@ -25,7 +26,6 @@ from algo_py.errors import AlgoPyError, InvalidInput, Refused
 from algo_py.orders.halts import ALL, all_halts
 from algo_py.settings import AlertSettings, SupervisorSettings, Workspace
 
-_ALERT_URLS = "ALERT_URLS"
 _LOOK_EVERY_S = 1.0
 _READ_SETTINGS_EVERY_S = 10.0
 _SENDER_LIFE_S = 65.0
@@ -146,7 +146,7 @@ class AlertWatch:
         self._next_read_s = monotonic_s() + _READ_SETTINGS_EVERY_S
         try:
             self._settings = self._workspace.settings().alerts
-            self._has_addresses = Credentials.of(self._workspace).has(_ALERT_URLS)
+            self._has_addresses = Credentials.of(self._workspace).has(ALERT_URLS)
         except (InvalidInput, Refused) as error:
             self._complain(str(error))
 
