@@ -123,7 +123,7 @@ class _Handler(logging.Handler):
             message = record.getMessage()
         except (TypeError, ValueError, KeyError, IndexError, AttributeError):  # a faulty log line costs its text, and no run
             message = f"{record.msg} (its arguments do not fit)"
-        fields = {"logger": record.name, "message": message.rstrip()}
+        fields = {"logger": record.name, "message": message.rstrip("\n")}
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception"] = self._formatter.formatException(record.exc_info)
         self._capture.take(_known_level(record.levelno), "strategy.log", **fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -50,7 +52,19 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
     """Show it."""
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        st.markdown(f"**Live log** of {plain(deployment.name)}")
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**Live log** of {plain(deployment.name)}", width="content")
+            st.download_button(
+                "Download log",
+                partial(_whole_log, ours, deployment.id),  # called by the click alone
+                file_name=f"{deployment.id}.jsonl",
+                mime="application/jsonl",
+                key=f"deployment.download_log.{deployment.id}",
+                help="The whole log, one JSON object a line",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+            )
         entries = ours.deployments.logs(deployment.id, last=_LOG_ENTRIES)
         live_log("Live log", entries, key="deployment.log", source=deployment.id, height=_HEIGHT)
     with right:
@@ -69,6 +83,10 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
             _positions(ours, deployment)
         else:
             _equity(ours, deployment)
+
+
+def _whole_log(ours: Clients, deployment_id: str) -> bytes:
+    return "".join(f"{json.dumps(entry)}\n" for entry in ours.deployments.whole_log(deployment_id)).encode()
 
 
 def _equity(ours: Clients, deployment: Deployment) -> None:
