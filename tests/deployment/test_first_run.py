@@ -55,7 +55,13 @@ class Bench:
             MARKET, "1h", {SYMBOL: pd.DataFrame(values, index=index)}, now=datetime.fromisoformat("2026-01-01T00:00+00:00")
         )
         save(strategy="steps", params={}, symbols=(SYMBOL,), start=index[0], end=index[12])
-        config, snapshot = manager.configure(DeploymentRequest(backtest="saved", schedule=OnBarClose(), **choices))
+        request = DeploymentRequest(
+            backtest="saved",
+            schedule=OnBarClose(),
+            late_entries=choices.get("late_entries", False),
+            enter_open_position=choices.get("enter_open_position", False),
+        )
+        config, snapshot = manager.configure(request)
         self.clock = FrozenClock(index[24].to_pydatetime())
         database = open_workspace_database(workspace)
         DeploymentStore(database).add(config, created_at=self.clock.now())
