@@ -26,7 +26,7 @@ from algo_py.errors import Conflict, Damaged, InvalidInput
 metadata = sa.MetaData()
 
 SCHEMA_HEAD = "0004"
-_LOCK_TIMEOUT_S = 30.0
+LOCK_TIMEOUT_S = 30.0
 _DRIVERS = frozenset({"sqlite", "postgresql", "postgresql+psycopg", "postgres"})
 
 
@@ -64,7 +64,7 @@ class Database:
     being written again.
     """
 
-    def __init__(self, url: str | SecretStr, *, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
+    def __init__(self, url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         parsed = _parse(url)
         self._is_sqlite = parsed.drivername == "sqlite"
         make_engine = _make_sqlite_engine if self._is_sqlite else postgresql.make_engine
@@ -100,7 +100,7 @@ class Database:
         self._engine.dispose(close=False)
 
 
-def open_database(url: str | SecretStr) -> Database:
+def open_database(url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
     """Open the database at `url`, creating its tables and bringing its schema up to date where needed.
 
     A SQLite file is created too; a PostgreSQL database must be there. Its URL holds a password and is never shown. Raises
@@ -112,7 +112,7 @@ def open_database(url: str | SecretStr) -> Database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         one_at_a_time = FileLock(f"{parsed.database}.migrate.lock", timeout=60)
     with ExitStack() as undo:
-        database = Database(url)
+        database = Database(url, lock_timeout_s=lock_timeout_s)
         undo.callback(database.close)
         if schema_version(database) != SCHEMA_HEAD:
             with one_at_a_time:

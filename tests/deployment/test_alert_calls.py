@@ -37,6 +37,16 @@ class Own(Strategy):
         return Signals(entries=up, exits=~up)
 """
 
+# With a file `hold` in the workspace: takes the write lock and stops itself.
+HOLD = """
+            import signal, sqlite3
+            root = Path(Path('/proc/self/cmdline').read_text().rstrip(chr(0)).split(chr(0))[-1])
+            if (root / 'hold').exists():
+                connection = sqlite3.connect(root / 'database' / 'algo.db', isolation_level=None)
+                connection.execute('BEGIN IMMEDIATE')
+                os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
 
 @pytest.fixture
 def box(workspace: Workspace) -> Iterator[PostBox]:
@@ -139,6 +149,20 @@ def test_a_deployment_that_does_not_answer_calls_once(manager: DeploymentManager
     manager.wait_until(deployment.id, lambda d: d.status == "running" and d.pid != deployment.pid, timeout_s=30)
     settle(manager)
     assert kinds(manager) == [AlertKind.STALLED]
+
+
+def test_one_that_is_stopped_while_it_holds_the_database_keeps_nobody_from_ending_it(
+    workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox
+) -> None:
+    """The alert waits, since nobody can write; the process is killed all the same, and does not wait for the alert."""
+    own_strategy(workspace, save, HOLD)
+    deployment = run_on(manager, replay(manager, bars_per_s=20), 3)
+    (workspace.root / "hold").touch()
+    stalled = manager.wait_until(deployment.id, lambda d: d.status == "stalled", timeout_s=30)
+    assert stalled.status == "stalled"
+    (workspace.root / "hold").unlink()
+    manager.wait_until(deployment.id, lambda d: d.pid not in (None, deployment.pid), timeout_s=12)
+    assert manager.show(deployment.id).pid != deployment.pid
 
 
 def test_the_first_failure_of_a_row_calls(workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox) -> None:

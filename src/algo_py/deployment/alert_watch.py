@@ -5,6 +5,7 @@ It sends nothing itself and knows no address; what it does here is a few short q
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.credentials import Credentials
-from algo_py.database import Database
 from algo_py.deployment.alert_addresses import ALERT_URLS
 from algo_py.deployment.alert_summary import summary_key
 from algo_py.deployment.alerting import Alarm
@@ -25,8 +25,10 @@ from algo_py.deployment.store import DeploymentRow
 from algo_py.errors import AlgoPyError, InvalidInput, Refused
 from algo_py.orders.halts import ALL, all_halts
 from algo_py.settings import AlertSettings, SupervisorSettings, Workspace
+from algo_py.workspace_database import open_workspace_database
 
 _LOOK_EVERY_S = 1.0
+_LOCK_TIMEOUT_S = 0.2
 _READ_SETTINGS_EVERY_S = 10.0
 _SENDER_LIFE_S = 65.0
 _PAUSE_S = 2.0
@@ -38,9 +40,11 @@ _CRASHED = "crashed "  # how the supervisor's reason begins for what it gave up
 class AlertWatch:
     """Call `step` often; it looks once a second."""
 
-    def __init__(self, workspace: Workspace, database: Database) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._database = database
+        # Connections of its own, which hardly wait: a stalled process may hold the write lock, and the supervisor has to end it.
+        self._database = database = open_workspace_database(workspace, lock_timeout_s=_LOCK_TIMEOUT_S)
+        os.register_at_fork(after_in_child=database.forget)
         self._clock = SystemClock()
         self._alarm = Alarm(database, complain=self._complain)
         self._limits: SupervisorSettings = workspace.settings().supervisor

@@ -64,7 +64,7 @@ class Supervisor:
         self._settings: SupervisorSettings = workspace.settings().supervisor
         self._store = DeploymentStore(database)
         self._launcher = launcher
-        self._alerts = AlertWatch(workspace, database)
+        self._alerts = AlertWatch(workspace)
         self._clock = SystemClock()
         self._care: dict[str, _Care] = {}
         self._stopping = False
