@@ -89,6 +89,11 @@ class Person:
         """Press a button."""
         self.button(button).click()
 
+    def stops(self, *, what: str = "Keep positions") -> None:
+        """Stop the selected deployment, and say what becomes of its positions."""
+        self.presses("Stop")
+        self.presses(what)
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
 

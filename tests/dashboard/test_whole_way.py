@@ -49,7 +49,7 @@ def test_backtest_save_load_deploy_watch_stop_clear(serve: Serve, sit_down: Open
     orders = person.page.get_by_role("table", name="Orders")
     expect(orders.get_by_role("row").nth(1)).to_contain_text("BTC/USDT")
 
-    person.presses("Stop")
+    person.stops()
     expect(person.page.get_by_text("Stopping first")).to_be_visible()
     eventually(lambda: status_of(person) == "stopped", "the page shows it as stopped")
     assert not psutil.pid_exists(pid)
@@ -83,7 +83,7 @@ def test_a_deployment_outlives_a_killed_dashboard(
     person.opens("deployment")
     eventually(lambda: status_of(person) == "running", "a new dashboard finds it")
     assert person.row("Deployments", saved.name)["PID"] == pid
-    person.presses("Stop")
+    person.stops()
     eventually(lambda: status_of(person) == "stopped", "the new dashboard stops it")
     assert not psutil.pid_exists(int(pid))
 

@@ -100,9 +100,14 @@ def test_a_strategy_that_does_not_come_back_loses_its_run_and_not_its_process(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:
     workspace.settings_file.write_text(SUPERVISOR + "strategy_timeout_s = 0.5\n" + NO_NETWORK)
-    endless = "            while True:\n                pass\n"
+    endless = (
+        "            while True:\n                try:\n                    time.sleep(0.1)\n"
+        "                except Exception:\n                    caught += 1\n                    if caught > 1:\n"
+        "                        raise\n"
+    )
+    endless = "            caught = 0\n" + endless  # it swallows the first error
     body = "        if len(bars.index) == 20 and 'supervisor' in ' '.join(sys.orig_argv):\n" + endless
-    write_strategy(workspace, "endless", body + ALWAYS_IN, imports="import sys\n\n")
+    write_strategy(workspace, "endless", body + ALWAYS_IN, imports="import sys\nimport time\n\n")
     save(strategy="endless", params={})
     deployment = reach(manager, replay(manager), "finished", timeout_s=60)
     [failed] = [run for run in manager.runs(deployment.id, last=1000) if run.outcome == "failed"]

@@ -51,8 +51,11 @@ class AlertingLog:
     supervisor can read from the state of a deployment (errors, halts, silence) calls there, even when the process has died.
     """
 
-    def __init__(self, log: ExecutionLog, database: Database, *, deployment_id: str, name: str) -> None:
+    def __init__(
+        self, log: ExecutionLog, database: Database, *, deployment_id: str, name: str, mask: Callable[[str], str] = str
+    ) -> None:
         self._log = log
+        self._mask = mask
         self._store = DeploymentStore(database)
         self._alarm = Alarm(database, complain=lambda reason: log.warning("alert.not_recorded", reason=reason))
         self._id = deployment_id
@@ -80,6 +83,9 @@ class AlertingLog:
                 self._failing_since = self._first_failed(str(structlog.contextvars.get_contextvars().get("run_id", "")))
             told = f"{fields.get('reason')}\nFurther failures are not told until a run succeeds."
             self._call(AlertKind.RUN_FAILED, f"{self._id} {self._failing_since}", "a run failed", told)
+        elif event == "deployment.not_closed":
+            about = f"{self._id} {structlog.contextvars.get_contextvars().get('run_id', fields.get('reason'))}"
+            self._call(AlertKind.ERROR, about, "its positions are not closed", str(fields.get("reason")))
 
     def _after_run(self, outcome: str) -> None:
         if outcome in _RECOVERED:
@@ -105,4 +111,4 @@ class AlertingLog:
         return first
 
     def _call(self, kind: AlertKind, about: object, what: str, body: str) -> None:
-        self._alarm.call(kind, about, title=f"{self._name}: {what}", body=body, deployment_id=self._id)
+        self._alarm.call(kind, about, title=f"{self._name}: {what}", body=self._mask(body), deployment_id=self._id)

@@ -24,7 +24,7 @@ from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, 
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
 from algo_py.deployment.processes import is_locked
 from algo_py.deployment.purge import purge_deployment
-from algo_py.deployment.schedule import Schedule
+from algo_py.deployment.schedule import Schedule, anchored
 from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
@@ -120,7 +120,7 @@ class DeploymentManager:
                 backtest=backtest,
                 strategy_file=snapshot.strategy.file,
                 strategy_class=snapshot.strategy.class_name,
-                schedule=request.schedule,
+                schedule=anchored(request.schedule, start or now.replace(microsecond=0)),
                 start=start,
                 end=end,
                 oms=request.oms,
@@ -132,7 +132,7 @@ class DeploymentManager:
             )
         except ValidationError as error:
             raise InvalidInput(first_problem(error)) from None
-        if config.next_fire(start or now) is None:
+        if not config.next_fires(config.clock_at(now)):
             raise InvalidInput("the schedule has no run between start and end", remedy="Widen the window.")
         return config, snapshot
 
@@ -297,6 +297,16 @@ class DeploymentManager:
             if reached(deployment) or monotonic_s() >= deadline_s:
                 return deployment
             self._clock.sleep(_POLL_S)
+
+    @property
+    def has_supervisor(self) -> bool:
+        """Whether somebody sees to what is wanted."""
+        return is_locked(lock_path(self._workspace))
+
+    @property
+    def halt_of_all(self) -> Halt | None:
+        """The halt of every deployment, if there is one."""
+        return all_halts(self._database).get(ALL)
 
     def ensure_supervisor(self) -> None:
         """Start the supervisor unless one runs. It becomes nobody's child, so that no screen takes it along when it closes."""

@@ -139,6 +139,8 @@ class Supervisor:
         if exit_code == _EXIT_ALREADY_RUNNING:
             care.exit_code = None
             return
+        if exit_code == 0:  # it had ended as it should, and a person has started it again since
+            care.exit_code = exit_code = None
         if exit_code == _EXIT_INTERRUPTED:
             reason = "its process was told to end by somebody else"
             self._store.set_state(row.id, State.RESTARTING, reason=reason, at=self._clock.now())

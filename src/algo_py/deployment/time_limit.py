@@ -10,25 +10,33 @@ from types import FrameType
 
 from algo_py.errors import StrategyBroken
 
+_AGAIN_S = 1.0
+
 
 @contextmanager
 def time_limit(limit_s: float, *, what: str) -> Iterator[None]:
     """Break off what runs inside after `limit_s` with StrategyBroken.
 
-    It works by a signal: Python code and sleeps are broken off at once, a call into a compiled library when it returns. Off the
-    main thread, where no signal arrives, there is no limit.
+    It works by a signal, which comes again should the code have caught its error: Python code and sleeps are broken off at once,
+    a call into a compiled library when it returns. Off the main thread, where no signal arrives, there is no limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    is_inside = True
+
     def break_off(_number: int, _frame: FrameType | None) -> None:
-        raise StrategyBroken(f"{what} took longer than {limit_s:g} s and was broken off", remedy="Make it faster.")
+        if is_inside:
+            raise StrategyBroken(f"{what} took longer than {limit_s:g} s and was broken off", remedy="Make it faster.")
 
     before = signal.signal(signal.SIGALRM, break_off)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    signal.setitimer(signal.ITIMER_REAL, limit_s, _AGAIN_S)
     try:
-        yield
+        try:
+            yield
+        finally:
+            is_inside = False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

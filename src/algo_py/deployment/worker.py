@@ -88,15 +88,16 @@ class _Life:
         self._row: DeploymentRow = self._store.get(deployment_id)
         self._config: DeploymentConfig = self._row.config
         self._clock: Clock = _clock_of(self._row)
+        self._mask = SecretMask(workspace)
         log = open_log(
             workspace.deployments / deployment_id,
             deployment_id=deployment_id,
             clock=self._clock,
             settings=settings.logs,
-            mask=SecretMask(workspace),
+            mask=self._mask,
         )
         self._captured = Capture(log, lines_per_run=settings.logs.lines_per_run)
-        self._log = AlertingLog(log, self._database, deployment_id=deployment_id, name=self._row.name)
+        self._log = AlertingLog(log, self._database, deployment_id=deployment_id, name=self._row.name, mask=self._mask)
         self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
         self._state = State.NEW
         self._next_beat_s = 0.0
@@ -231,7 +232,7 @@ class _Life:
             except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
                 known = isinstance(error, AlgoPyError)
                 self._log.error("run.failed", reason=str(error), exc_info=not known)
-                result = RunResult(outcome="failed", detail={"reason": str(error)})
+                result = RunResult(outcome="failed", detail={"reason": self._mask(str(error))})
                 reason = f"the last run failed: {error}" if known else f"the last run failed: {type(error).__name__}: {error}"
             self._captured.end_run()
             if result.outcome == "skipped":
@@ -258,7 +259,7 @@ class _Life:
             self._store.add_run(
                 self._config.id,
                 run,
-                reason=reason,
+                reason=self._mask(reason),
                 missed=missed,
                 cash=pipeline.cash,
                 equity=pipeline.equity,
@@ -396,7 +397,7 @@ class _Life:
 
     def _enter(self, state: State, reason: str) -> None:
         self._state = state
-        self._store.set_state(self._config.id, state, reason=reason, at=self._wall.now())
+        self._store.set_state(self._config.id, state, reason=self._mask(reason), at=self._wall.now())
 
     def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True

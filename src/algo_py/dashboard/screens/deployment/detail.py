@@ -16,11 +16,13 @@ from algo_py.dashboard.components.live_log import live_log
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
 from algo_py.dashboard.figures import account_figure
 from algo_py.dashboard.format import counted, exact, moment, number, plain, price
+from algo_py.dashboard.screens.deployment.alerts import show_alerts
+from algo_py.dashboard.screens.deployment.limits import edit_limits
 from algo_py.deployment import Deployment
 from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.model import OrderStatus
 
-_EQUITY, _ORDERS, _POSITIONS = "Equity", "Orders", "Positions"
+_EQUITY, _ORDERS, _POSITIONS, _LIMITS, _ALERTS = "Equity", "Orders", "Positions", "Limits", "Alerts"
 _LOG_ENTRIES = 300
 _ORDERS_SHOWN = 200
 _HEIGHT = 340
@@ -70,7 +72,7 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
     with right:
         view = st.segmented_control(
             "View",
-            [_EQUITY, _ORDERS, _POSITIONS],
+            [_EQUITY, _ORDERS, _POSITIONS, _LIMITS, _ALERTS],
             default=_EQUITY,
             required=True,
             key="deployment.view",
@@ -81,6 +83,10 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
             _orders(ours, deployment)
         elif view == _POSITIONS:
             _positions(ours, deployment)
+        elif view == _LIMITS:
+            edit_limits(deployment)
+        elif view == _ALERTS:
+            show_alerts(ours, deployment)
         else:
             _equity(ours, deployment)
 

@@ -63,8 +63,10 @@ def row_of(deployment: Deployment) -> Row:
 
 
 def status_cell(deployment: Deployment) -> Cell:
-    """Return the status as a badge, with its reason under it."""
-    return Cell(deployment.status.value, note=deployment.reason, tone=TONES[deployment.status])
+    """Return the status as a badge, with its reason and since when under it."""
+    since = f"since {moment(deployment.since)}"
+    note = f"{deployment.reason}; {since}" if deployment.reason else since
+    return Cell(deployment.status.value, note=note, tone=TONES[deployment.status])
 
 
 def clock_of(deployment: Deployment) -> str:

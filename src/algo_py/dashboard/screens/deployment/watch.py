@@ -1,26 +1,25 @@
-"""The deployments of the workspace, looked at anew every second: the table, Stop and Clear, and the selected one in detail.
+"""The deployments of the workspace, looked at anew every second: the table, what can be done, and the selected one in detail.
 
 Only cheap questions are asked here: rows of the database, locks, the end of one log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import streamlit as st
 
 from algo_py.dashboard.clients import Clients, clients
 from algo_py.dashboard.components.errors import page_border
 from algo_py.dashboard.components.table import table
-from algo_py.dashboard.format import counted, plain
+from algo_py.dashboard.format import plain
 from algo_py.dashboard.screens.deployment import state
+from algo_py.dashboard.screens.deployment.actions import actions, archive_actions, notices
 from algo_py.dashboard.screens.deployment.detail import show_detail
 from algo_py.dashboard.screens.deployment.rows import COLUMNS, row_of
 from algo_py.deployment import Deployment
-from algo_py.deployment.status import Status, Wanted
-from algo_py.errors import AlgoPyError
 
+CURRENT, ARCHIVE = "Current", "Archive"
 _EVERY_S = 1.0
 
 
@@ -33,14 +32,31 @@ def watch() -> None:
 
 def _watch(ours: Clients) -> None:
     _show_notice()
-    deployments = list(reversed(ours.deployments.list()))
+    shelf = st.session_state.get("deployment.shelf", CURRENT)
+    deployments = list(reversed(ours.deployments.list(cleared=shelf == ARCHIVE)))
     chosen = _selected(deployments)
+    if shelf == CURRENT:
+        notices(ours, deployments)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Deployments ({len(deployments)})", anchor=False)
-        _actions(deployments, chosen)
+        st.subheader(f"Deployments ({len(deployments)})", anchor=False, width="content")
+        st.segmented_control(
+            "Deployments shown",
+            [CURRENT, ARCHIVE],
+            default=CURRENT,
+            required=True,
+            key="deployment.shelf",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
     if not deployments:
-        st.info("Nothing is deployed. Load a saved backtest above and press **Deploy Strategy**.")
+        nothing = "Nothing is deployed. Load a saved backtest above and press **Deploy Strategy**."
+        st.info(nothing if shelf == CURRENT else "Nothing was cleared.")
         return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if shelf == CURRENT:
+            actions(ours, deployments, chosen)
+        else:
+            archive_actions(chosen)
     table(
         "Deployments",
         COLUMNS,
@@ -62,62 +78,6 @@ def _selected(deployments: Sequence[Deployment]) -> Deployment | None:
     if wanted is None and deployments:
         return deployments[0]
     return next((deployment for deployment in deployments if deployment.id == wanted), None)
-
-
-def _actions(deployments: Sequence[Deployment], chosen: Deployment | None) -> None:
-    """Show the buttons. Each belongs to the deployment that it was shown for: a click never acts on one selected meanwhile."""
-    name, id_ = ("", "") if chosen is None else (chosen.name, chosen.id)
-    has_ended = chosen is not None and chosen.status.has_ended
-    may_stop = chosen is not None and not has_ended and chosen.row.wanted is not Wanted.STOPPED
-    may_clear = chosen is not None and has_ended and chosen.status is not Status.STOPPING
-    if chosen is not None:
-        st.caption(plain(name), width="content")
-    st.button(
-        "Stop",
-        disabled=not may_stop,
-        key=f"deployment.stop.{id_}",
-        help=f"Ends {name} after the run that it is in; its positions are kept" if may_stop else None,
-        on_click=_stop,
-        args=(id_, name),
-    )
-    st.button(
-        "Clear",
-        disabled=not may_clear,
-        key=f"deployment.clear.{id_}",
-        help=f"Takes {name} off the list; its orders and fills are kept" if may_clear else None,
-        on_click=_clear,
-        args=(id_, name),
-    )
-    ended = any(deployment.status.has_ended for deployment in deployments)
-    st.button("Clear all ended", disabled=not ended, key="deployment.clear_all", type="tertiary", on_click=_clear_all)
-
-
-def _stop(deployment_id: str, name: str) -> None:
-    with _told():
-        clients().deployments.stop(deployment_id, close_positions=False)
-        state.tell(f"Stopping {name}. Its orders, fills and positions are kept.")
-
-
-def _clear(deployment_id: str, name: str) -> None:
-    with _told():
-        clients().deployments.clear(deployment_id)
-        state.select("")
-        state.tell(f"Cleared {name}.")
-
-
-def _clear_all() -> None:
-    with _told():
-        cleared = clients().deployments.clear()
-        state.tell(f"Cleared {counted(len(cleared), 'deployment')}.")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn a refusal into what the next look at the page tells: a click is handled before there is a page to write on."""
-    try:
-        yield
-    except AlgoPyError as error:
-        state.tell(str(error), kind="error")
 
 
 def _show_notice() -> None:
