@@ -10,6 +10,7 @@ import streamlit as st
 
 from algo_py.dashboard.clients import clients
 from algo_py.dashboard.components.errors import shown_as_a_line
+from algo_py.dashboard.screens.deployment import state
 from algo_py.deployment import Deployment
 from algo_py.orders.model import from_float
 from algo_py.orders.risk import Limits
@@ -113,7 +114,7 @@ def edit_limits(deployment: Deployment) -> None:
     if pressed:
         with shown_as_a_line():
             clients().deployments.set_limits(deployment.id, read())
-            st.success("They hold from its next run on.")
+            state.tell(f"The new limits of {deployment.name} hold from its next run on.")
 
 
 def _amount(value: float | None) -> Decimal | None:
