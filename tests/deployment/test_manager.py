@@ -165,7 +165,7 @@ def test_a_deployment_waits_for_its_start(manager: DeploymentManager, save: Save
     waiting = manager.wait_until(deployment.id, lambda d: d.status == "waiting", timeout_s=30)
     assert waiting.status == "waiting"
     told = manager.wait_until(deployment.id, lambda d: d.row.next_run_at is not None, timeout_s=10)
-    assert deployment_json(told)["next_run_at"] == "2090-01-01T01:00:00Z"
+    assert deployment_json(told)["next_run_at"] == "2090-01-01T00:00:00Z"
     manager.stop(deployment.id, close_positions=False)
     assert manager.wait_until(deployment.id, lambda d: d.status == "stopped", timeout_s=15).status == "stopped"
 

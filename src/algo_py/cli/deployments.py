@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,13 +22,12 @@ from algo_py.cli.deployment_options import (
 )
 from algo_py.cli.options import parameters_of
 from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table
+from algo_py.cli.schedules import print_plan, print_runs, schedule_of, with_runs
 from algo_py.errors import InvalidInput
 
 if TYPE_CHECKING:
     from algo_py.deployment.config import ClockChoice
-    from algo_py.deployment.schedule import Schedule
 
-_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _START_TIMEOUT_S = 15.0
 
 
@@ -44,6 +42,9 @@ def deploy(
     backtest: Annotated[str, typer.Argument(metavar="BACKTEST", help="A saved backtest's id or name.")],
     oms: Annotated[str, typer.Option(help="Who takes the orders.")] = "paper",
     every: Annotated[str | None, typer.Option(metavar="DURATION", help="Run at fixed intervals, such as 60m.")] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Count --every from the start, not from the full hour or day.")
+    ] = False,
     at: Annotated[str | None, typer.Option(metavar="HH:MM", help="Run at a time of day.")] = None,
     tz: Annotated[str, typer.Option(metavar="ZONE", help="The time zone of --at, such as Asia/Kolkata.")] = "UTC",
     days: Annotated[str | None, typer.Option(help="The days of --at, such as mon-fri or mon,wed.")] = None,
@@ -77,6 +78,7 @@ def deploy(
         bool, typer.Option("--enter-open-position", help="Enter at the first run what the strategy holds by then.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deployed and when it would run.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Deploy a saved backtest: from here on it trades by itself."""
@@ -89,7 +91,7 @@ def deploy(
 
     request = DeploymentRequest(
         backtest=backtest,
-        schedule=_schedule(every=every, at=at, tz=tz, days=days, on_bar_close=on_bar_close, delay=delay),
+        schedule=schedule_of(every=every, from_start=from_start, at=at, tz=tz, days=days, on_bar_close=on_bar_close, delay=delay),
         oms=oms,
         clock=_clock(replay=replay, speed=speed),
         name=name,
@@ -120,12 +122,16 @@ def deploy(
         enter_open_position=enter_open_position,
     )
     manager = manager_of(context)
+    if dry_run:
+        print_plan(manager.configure(request)[0], as_json=as_json)
+        return
     deployment = manager.deploy(request)
     deployment = manager.wait_until(deployment.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
     if as_json:
-        print_json(deployment_json(deployment))
+        print_json(with_runs(deployment_json(deployment), deployment.config))
         return
     typer.echo(f"{deployment.name} ({deployment.id}) is {shown_status(deployment)}, process {deployment.pid or DASH}.")
+    print_runs(deployment.config)
     typer.echo(f"Watch it: algo-py logs {deployment.id} -f    Stop it: algo-py stop {deployment.id}")
 
 
@@ -186,46 +192,6 @@ def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) 
             print_table(keys, [[_text(entry[key]) for key in keys] for entry in whole[title]], title=title)
         else:
             typer.echo(f"no {title}")
-
-
-def _schedule(*, every: str | None, at: str | None, tz: str, days: str | None, on_bar_close: bool, delay: str | None) -> Schedule:
-    from pydantic import ValidationError
-
-    from algo_py.clock import parse_duration
-    from algo_py.deployment.schedule import AtTime, EveryInterval, OnBarClose
-    from algo_py.settings import first_problem
-
-    if sum((every is not None, at is not None, on_bar_close)) > 1:
-        raise InvalidInput("--every, --at and --on-bar-close exclude one another", remedy="Choose one.")
-    if at is None and (days is not None or tz != "UTC"):
-        raise InvalidInput("--tz and --days go with --at", remedy="Add --at HH:MM, or leave them out.")
-    if delay is not None and (every is not None or at is not None):
-        raise InvalidInput("--delay goes with --on-bar-close", remedy="Leave it out.")
-    try:
-        if every is not None:
-            return EveryInterval(every_s=int(parse_duration(every).total_seconds()))
-        if at is not None:
-            return AtTime(at=_time_of_day(at), tz=tz, days=_WEEK if days is None else _days(days))
-        wait = timedelta(0) if delay is None else parse_duration(delay)
-        return OnBarClose(delay_s=int(wait.total_seconds()))
-    except ValidationError as error:
-        raise InvalidInput(first_problem(error)) from None
-
-
-def _time_of_day(text: str) -> time:
-    try:
-        return time.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is not a time of day", remedy="Write it as 09:30.") from None
-
-
-def _days(text: str) -> tuple[str, ...]:
-    """Read `mon-fri` or `mon,wed`; unknown days are refused by the schedule itself."""
-    first, dash, last = text.lower().partition("-")
-    if dash and first in _WEEK and last in _WEEK:
-        begin, finish = _WEEK.index(first), _WEEK.index(last)
-        return _WEEK[begin : finish + 1] if begin <= finish else _WEEK[begin:] + _WEEK[: finish + 1]
-    return tuple(day.strip() for day in text.lower().split(","))
 
 
 def _clock(*, replay: bool, speed: str | None) -> ClockChoice:

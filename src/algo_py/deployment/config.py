@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -11,7 +11,10 @@ from algo_py.backtest import BacktestConfig
 from algo_py.clock import format_time
 from algo_py.deployment.schedule import Schedule
 from algo_py.market import Market, Timeframe, get_market
+from algo_py.market.calendars import UnknownDays
 from algo_py.orders.risk import Limits
+
+_TICK = timedelta(microseconds=1)
 
 
 class LiveClock(BaseModel):
@@ -106,7 +109,34 @@ class DeploymentConfig(BaseModel):
         return Timeframe.parse(self.backtest.timeframe)
 
     def next_fire(self, after: datetime) -> datetime | None:
-        """Return when the next run after `after` is due; None when the window has ended by then."""
-        from_moment = after if self.start is None else max(after, self.start)
-        fire = self.schedule.next_fire(from_moment, self.market.calendar, self.timeframe)
+        """Return when the next run after `after` is due, in UTC; None when the window has ended by then.
+
+        On the live clock a run may take place at `start` itself. A replay's first run is later than its start: the bar that
+        opens there is its first, and has not closed.
+        """
+        after, calendar = after.astimezone(UTC), self.market.calendar
+        if self.start is not None and after < self.start:
+            after = self.start.astimezone(UTC) - (timedelta(0) if isinstance(self.clock, Replay) else _TICK)
+        try:
+            fire = self.schedule.next_fire(after, calendar, self.timeframe)
+        except UnknownDays as error:
+            if self.end is not None and calendar.known_until is not None and self.end <= calendar.known_until:
+                return None  # every day before the end is known, and none of them has another run
+            what = f"when '{self.schedule}' comes next is not known"
+            raise UnknownDays(f"{what}: {error.message}", remedy=error.remedy) from None
         return None if self.end is not None and fire >= self.end else fire
+
+    def next_fires(self, after: datetime, count: int = 3) -> list[datetime]:
+        """Return the next `count` runs after `after`, ascending; fewer when the window ends before.
+
+        Raises UnknownDays when the market's trading days are not known as far as that.
+        """
+        fires: list[datetime] = []
+        while len(fires) < count and (fire := self.next_fire(after)) is not None:
+            fires.append(fire)
+            after = fire
+        return fires
+
+    def clock_at(self, now: datetime) -> datetime:
+        """Return what the deployment's own clock shows when it is deployed at `now`: a replay begins in the past."""
+        return self.start if isinstance(self.clock, Replay) and self.start is not None else now

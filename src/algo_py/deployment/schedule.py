@@ -1,41 +1,73 @@
 """When a deployment runs: every so often, at a time of day, or as each bar closes.
 
 A schedule is a value; it hides no clock. `next_fire(after)` is always later than `after`, so that no run is skipped or
-doubled, whatever the daylight-saving time does.
+doubled, whatever the daylight-saving time does, and never on a day on which the market is closed. Moments are UTC. Where the days
+that the answer depends on are not known, UnknownDays is raised.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from algo_py.clock import format_duration
+from algo_py.clock import format_duration, format_time
 from algo_py.errors import InvalidInput
 from algo_py.market import Calendar, Timeframe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 _HOLIDAYS_IN_A_ROW = 400
 WEEK_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class EveryInterval(BaseModel):
-    """Runs at fixed intervals, aligned to the clock: every 60 minutes is at the full hour, UTC."""
+    """Runs at fixed intervals on the market's trading days, at every hour of them.
+
+    Aligned to the clock, every 60 minutes is at the full hour, UTC. Aligned to the start, it is counted from `anchor`, which is
+    the first run itself; deploying sets it. Closed days take runs away and move none: the grid goes on behind them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["interval"] = "interval"
     every_s: int = Field(ge=1, le=7 * 86_400, description="Seconds from one run to the next")
+    align: Literal["clock", "start"] = Field("clock", description="What the runs are counted from")
+    anchor: AwareDatetime | None = Field(None, description="The first run, where they are counted from the start")
+
+    @field_validator("anchor")
+    @classmethod
+    def _in_utc(cls, anchor: datetime | None) -> datetime | None:
+        return None if anchor is None else anchor.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _an_anchor_has_its_use(self) -> Self:
+        if self.anchor is not None and self.align == "clock":
+            raise ValueError(f"an interval that is aligned to the clock has no anchor (was {format_time(self.anchor)})")
+        return self
 
     def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
-        """Return the first multiple of the interval after `after`."""
+        """Return the first point of the grid after `after` on a trading day."""
+        fire = self._point_after(after)
+        while not calendar.is_trading_day(fire):
+            fire = self._point_after(calendar.next_trading_day(fire) - _TICK)
+        return fire
+
+    def _point_after(self, after: datetime) -> datetime:
         every = timedelta(seconds=self.every_s)
-        return after - (after - _EPOCH) % every + every
+        if self.align == "clock":
+            return _EPOCH + ((after - _EPOCH) // every + 1) * every
+        if self.anchor is None:
+            raise InvalidInput("the interval is aligned to a start that is not set", remedy="Set its anchor.")
+        return self.anchor + max((after - self.anchor) // every + 1, 0) * every
 
     def __str__(self) -> str:
-        return f"every {format_duration(timedelta(seconds=self.every_s))}"
+        every = f"every {format_duration(timedelta(seconds=self.every_s))}"
+        if self.align == "clock":
+            return every
+        return f"{every} from {'the start' if self.anchor is None else format_time(self.anchor)}"
 
 
 class AtTime(BaseModel):
@@ -71,7 +103,8 @@ class AtTime(BaseModel):
     def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
         """Return the first such moment after `after` on a trading day."""
         zone = ZoneInfo(self.tz)
-        day = after.astimezone(zone).date()
+        # From the day before: a time that is skipped just before midnight comes when the next day has begun.
+        day = after.astimezone(zone).date() - timedelta(days=1)
         for _ in range(_HOLIDAYS_IN_A_ROW):
             fire = datetime.combine(day, self.at, zone).astimezone(UTC)  # fold 0: of two such moments the first
             if fire > after and WEEK_DAYS[day.weekday()] in self.days and calendar.is_trading_day(fire):
@@ -81,7 +114,7 @@ class AtTime(BaseModel):
 
     def __str__(self) -> str:
         days = "" if self.days == WEEK_DAYS else f" on {', '.join(self.days)}"
-        return f"at {self.at:%H:%M} {self.tz}{days}"
+        return f"at {self.at.isoformat('seconds' if self.at.second else 'minutes')} {self.tz}{days}"
 
 
 class OnBarClose(BaseModel):
@@ -102,3 +135,10 @@ class OnBarClose(BaseModel):
 
 
 Schedule = Annotated[EveryInterval | AtTime | OnBarClose, Field(discriminator="kind")]
+
+
+def anchored(schedule: Schedule, start: datetime) -> Schedule:
+    """Return the schedule with `start` as its anchor, if it is counted from the start and has none yet."""
+    if isinstance(schedule, EveryInterval) and schedule.align == "start" and schedule.anchor is None:
+        return schedule.model_copy(update={"anchor": start.astimezone(UTC)})
+    return schedule

@@ -19,6 +19,10 @@ from algo_py.errors import InvalidInput
 from algo_py.market.timeframes import Timeframe
 
 
+class UnknownDays(InvalidInput):
+    """On which days the market trades is not known so far ahead, or so far back."""
+
+
 class Calendar(Protocol):
     """The opening hours of a market, as bars see them. All moments are UTC."""
 
@@ -33,6 +37,19 @@ class Calendar(Protocol):
 
     def is_trading_day(self, moment: datetime) -> bool:
         """Return whether the market has a session on the day of its own time zone that `moment` falls on."""
+
+    def next_trading_day(self, after: datetime) -> datetime:
+        """Return the first midnight of the market's own time zone, later than `after`, with which a trading day begins."""
+
+    def is_open(self, moment: datetime) -> bool:
+        """Return whether the market trades at `moment`; a session's open counts, its close does not."""
+
+    def first_open(self, moment: datetime) -> datetime:
+        """Return `moment` itself while the market is open, else when it opens next."""
+
+    @property
+    def known_until(self) -> datetime | None:
+        """The end of the last day that is known, exclusive; None where every day is."""
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         """Return how many bars a year has, for annualisation."""
@@ -57,6 +74,19 @@ class AlwaysOpen:
 
     def is_trading_day(self, moment: datetime) -> bool:
         return True
+
+    def next_trading_day(self, after: datetime) -> datetime:
+        return Timeframe.D1.floor(after) + timedelta(days=1)
+
+    def is_open(self, moment: datetime) -> bool:
+        return True
+
+    def first_open(self, moment: datetime) -> datetime:
+        return moment
+
+    @property
+    def known_until(self) -> datetime | None:
+        return None
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         return 365 * 86_400 / timeframe.seconds
@@ -84,6 +114,7 @@ class SessionCalendar:
         self._sessions = sorted(sessions, key=lambda session: session.open)
         self._opens = [session.open for session in self._sessions]
         self._closes = [session.close for session in self._sessions]
+        self._days = [session.day for session in self._sessions]
         self._by_day = {session.day: session for session in self._sessions}
         self._sessions_per_year = sessions_per_year
 
@@ -98,7 +129,7 @@ class SessionCalendar:
     @property
     def known_until(self) -> datetime:
         """The end of the last day that is known, exclusive."""
-        return datetime.combine(self.last_day + timedelta(days=1), time(), self._zone).astimezone(UTC)
+        return self._midnight(self.last_day + timedelta(days=1))
 
     def bar_close(self, open_time: datetime, timeframe: Timeframe) -> datetime:
         day = open_time.astimezone(self._zone).date()
@@ -133,13 +164,33 @@ class SessionCalendar:
                 if close > after:
                     return close
             index += 1
-        raise self._unknown(after)
+        raise self._unknown(self._after_all(after))
 
     def is_trading_day(self, moment: datetime) -> bool:
         day = moment.astimezone(self._zone).date()
         if not self.first_day <= day <= self.last_day:
             raise self._unknown(moment)
         return day in self._by_day
+
+    def next_trading_day(self, after: datetime) -> datetime:
+        day = after.astimezone(self._zone).date()
+        index = bisect_right(self._days, day)
+        if day < self.first_day:
+            raise self._unknown(after)
+        if index == len(self._days):
+            raise self._unknown(self._after_all(after))
+        return self._midnight(self._days[index])
+
+    def is_open(self, moment: datetime) -> bool:
+        return self.first_open(moment) == moment
+
+    def first_open(self, moment: datetime) -> datetime:
+        index = bisect_right(self._closes, moment)
+        if moment.astimezone(self._zone).date() < self.first_day:
+            raise self._unknown(moment)
+        if index == len(self._closes):
+            raise self._unknown(self._after_all(moment))
+        return max(moment, self._opens[index])
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         if timeframe is Timeframe.W1:
@@ -162,15 +213,21 @@ class SessionCalendar:
                 yield moment
                 moment += timeframe.delta
             return
-        day = session.day - timedelta(days=session.day.weekday()) if timeframe is Timeframe.W1 else session.day
-        yield datetime.combine(day, time(), self._zone).astimezone(UTC)
+        yield self._midnight(session.day - timedelta(days=session.day.weekday()) if timeframe is Timeframe.W1 else session.day)
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self._zone).astimezone(UTC)
 
     def _refuse_unknown(self, moment: datetime) -> None:
         if moment.astimezone(self._zone).date() > self.last_day:
             raise self._unknown(moment)
 
-    def _unknown(self, moment: datetime) -> InvalidInput:
-        return InvalidInput(
+    def _after_all(self, moment: datetime) -> datetime:
+        """Return `moment`, or the day after the last one if that is later: the question goes beyond what is known."""
+        return max(moment, datetime.combine(self.last_day + timedelta(days=1), time(), UTC))
+
+    def _unknown(self, moment: datetime) -> UnknownDays:
+        return UnknownDays(
             f"the trading days around {moment.date()} are not known (known: {self.first_day} to {self.last_day})",
             remedy="Upgrade exchange-calendars, which carries the holidays.",
         )

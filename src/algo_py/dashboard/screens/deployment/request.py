@@ -13,13 +13,14 @@ from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.money import SIZE_TYPES
 from algo_py.dashboard.components.parameter_form import fill_parameters, parameter_form
-from algo_py.dashboard.format import fraction_of, moment, percentage_of, plain
+from algo_py.dashboard.format import fraction_of, percentage_of, plain
 from algo_py.dashboard.screens.deployment import state
 from algo_py.dashboard.screens.deployment.limits import limits_form
 from algo_py.dashboard.screens.deployment.schedule import schedule_form
 from algo_py.dashboard.screens.deployment.venue import credentials_state
 from algo_py.deployment import DeploymentRequest
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, Replay
+from algo_py.deployment.preview import schedule_warnings, shown_runs
 from algo_py.deployment.schedule import Schedule
 from algo_py.market import get_market
 from algo_py.oms import oms_choice, oms_names
@@ -56,7 +57,7 @@ def request_form(clients: Clients, loaded: state.Loaded) -> None:
         with right, shown_as_a_line():
             request = request_of()
             config, _ = clients.deployments.configure(request)
-            st.markdown(f"**Next runs** {plain(_next_runs(config, clients.clock.now()))}")
+            _next_runs(config, clients.clock.now())
         wanted = left.button("Deploy Strategy", type="primary", width="stretch", disabled=config is None, key="deployment.deploy")
         if wanted and config is not None and request is not None:
             with right, shown_as_a_line():
@@ -156,7 +157,19 @@ def _rest(
         persist_state="session",
     )
     credentials_state(left, clients, loaded, oms)
-    limits = limits_form(right, loaded, currency=get_market(config.market).quote_currency)
+    limits = limits_form(right, loaded.key, currency=get_market(config.market).quote_currency)
+    late = left.checkbox(
+        "Take late entries",
+        key=loaded.key("late_entries"),
+        help="Entries of bars too that closed while no run took place. Late exits are always taken",
+        persist_state="session",
+    )
+    at_once = left.checkbox(
+        "Enter the open position",
+        key=loaded.key("enter_open_position"),
+        help="The first run enters what the strategy holds by then; otherwise it waits for the next signal",
+        persist_state="session",
+    )
     name = st.text_input(
         "Deployment name", key=loaded.key("name"), placeholder="as the backtest", max_chars=100, persist_state="session"
     )
@@ -172,6 +185,8 @@ def _rest(
         size=overrides.size,
         params=overrides.params,
         limits=limits(),
+        late_entries=late,
+        enter_open_position=at_once,
     )
 
 
@@ -190,17 +205,14 @@ def _moment(place: Any, label: str, loaded: state.Loaded, *, default: datetime |
     return None if chosen is None else chosen.replace(tzinfo=UTC)
 
 
-def _next_runs(config: DeploymentConfig, now: datetime) -> str:
-    """Return the first runs; of a replay on its own clock."""
-    is_replay = isinstance(config.clock, Replay)
-    after: datetime | None = config.start if is_replay else now
-    fires: list[str] = []
-    while after is not None and len(fires) < _NEXT_RUNS:
-        after = config.next_fire(after)
-        if after is not None:
-            fires.append(moment(after))
-    clock = "UTC, on the replay's clock" if is_replay else "UTC"
-    return f"{', '.join(fires)} {clock}" + ("" if after is not None else ", then none")
+def _next_runs(config: DeploymentConfig, now: datetime) -> None:
+    """Show the first runs, of a replay on its own clock, and what will not work then."""
+    after = config.clock_at(now)
+    fires = config.next_fires(after, _NEXT_RUNS)
+    runs = plain(shown_runs(config, fires))
+    st.markdown(f"**Next runs** {runs}" if len(fires) == _NEXT_RUNS else f"**Next runs** {runs}, then none")
+    for warning in schedule_warnings(config, after=after):
+        st.warning(plain(warning[:1].upper() + warning[1:]))
 
 
 def _deploy(clients: Clients, request: DeploymentRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import time
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import available_timezones
 
 import streamlit as st
@@ -18,6 +18,7 @@ from algo_py.settings import first_problem
 
 FIXED_INTERVAL, SPECIFIC_TIME, BAR_CLOSE = "Fixed interval", "Specific time", "On bar close"
 
+_ALIGNMENTS: Final[dict[str, Literal["clock", "start"]]] = {"the clock": "clock", "the start": "start"}
 _UNITS_S: Final = {"seconds": 1, "minutes": 60, "hours": 3_600, "days": 86_400}
 
 
@@ -48,10 +49,17 @@ def _built(build: Callable[[], Schedule]) -> Schedule:
 
 
 def _interval(key: str) -> Callable[[], Schedule]:
-    left, right = st.columns(2)
+    left, middle, right = st.columns(3)
     count = left.number_input("Every", value=60, step=1, key=f"{key}.every", persist_state="session")
-    unit = right.selectbox("Unit", list(_UNITS_S), index=1, key=f"{key}.unit", persist_state="session")
-    return partial(EveryInterval, every_s=count * _UNITS_S[unit])
+    unit = middle.selectbox("Unit", list(_UNITS_S), index=1, key=f"{key}.unit", persist_state="session")
+    aligned_to = right.selectbox(
+        "Aligned to",
+        list(_ALIGNMENTS),
+        key=f"{key}.align",
+        help="The clock: at full hours or days, UTC. The start: counted from the start, or from deploying",
+        persist_state="session",
+    )
+    return partial(EveryInterval, every_s=count * _UNITS_S[unit], align=_ALIGNMENTS[aligned_to])
 
 
 def _specific_time(market: Market, key: str) -> Callable[[], Schedule]:
