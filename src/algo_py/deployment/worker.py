@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 from types import FrameType
 
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
@@ -26,13 +24,14 @@ from algo_py.deployment.log_writing import open_log
 from algo_py.deployment.masking import SecretMask
 from algo_py.deployment.pipeline import Pipeline, RunResult
 from algo_py.deployment.processes import ProcessLock, created_s
+from algo_py.deployment.run_border import FATAL, RunBorder, StopRequested
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State, Wanted
-from algo_py.deployment.store import DeploymentRow, DeploymentStore, RunRow
-from algo_py.errors import AlgoPyError, AuthFailed, Conflict, Damaged, DatabaseDown, RateLimited, VenueDown
+from algo_py.deployment.store import DeploymentRow, DeploymentStore
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, DatabaseDown, RateLimited, VenueDown
 from algo_py.finstore import FinStore
 from algo_py.oms import OMS, open_oms
-from algo_py.orders.halts import halt, halt_of
+from algo_py.orders.halts import halt_of
 from algo_py.orders.journal import Journal
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.strategy import Strategy
@@ -51,7 +50,6 @@ _BACK_OFF_S = (2.0, 5.0, 10.0, 30.0, 60.0)
 _SET_BACK = timedelta(seconds=60)
 # How often orders that are under way are asked for between two runs.
 _FOLLOW_S = 2.0
-_FATAL = (Damaged,)
 
 
 def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
@@ -64,10 +62,6 @@ def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
         print(error, file=sys.stderr)  # noqa: T201  there is no log yet: the file belongs to the process that runs
         return EXIT_ALREADY_RUNNING
     return _Life(workspace, deployment_id, pid=pid).live()
-
-
-class _StopRequested(Exception):
-    """Somebody asked to stop while the run was waiting for bars."""
 
 
 class _Interrupted(Exception):
@@ -98,6 +92,7 @@ class _Life:
         )
         self._captured = Capture(log, lines_per_run=settings.logs.lines_per_run)
         self._log = AlertingLog(log, self._database, deployment_id=deployment_id, name=self._row.name, mask=self._mask)
+        self._runs = RunBorder(deployment_id, self._database, log=self._log, mask=self._mask, after=self._captured.end_run)
         self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
         self._state = State.NEW
         self._next_beat_s = 0.0
@@ -111,7 +106,7 @@ class _Life:
         with self._captured.listening():
             try:
                 ended, reason = self._trade()
-            except _StopRequested:
+            except StopRequested:
                 if not self._store.wanted(self._config.id).is_an_end:
                     return self._be_interrupted()
                 ended, reason = State.STOPPED, "stopped by request before its venue was reached, its positions are as they were"
@@ -161,7 +156,7 @@ class _Life:
             if self._state is State.WAITING:
                 self._enter(State.RUNNING, "")
             self._last_fire, missed = self._coalesce(self._next_run)
-            self._run_once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
+            self._runs.once(pipeline, self._last_fire, missed, lambda: pipeline.run(self._clock.now()))
 
     def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
         """Connect and recover. A venue that cannot be reached is asked again: a night without network ends nothing."""
@@ -213,67 +208,6 @@ class _Life:
         )
         pipeline.recover(self._clock.now())
         return pipeline
-
-    def _run_once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int, work: Callable[[], RunResult]) -> None:
-        began_at, began_s = self._wall.now(), monotonic_s()
-        run_id = f"{scheduled_at:%Y%m%dT%H%M%S}"
-        with structlog.contextvars.bound_contextvars(run_id=run_id):
-            reason = ""
-            try:
-                result = work()
-            except _FATAL:
-                raise
-            except _StopRequested:
-                result = RunResult(outcome="skipped", detail={"reason": "stopped by request"})
-            except AuthFailed as error:
-                reason = str(error)
-                self._halt_without_credentials(reason)
-                result = RunResult(outcome="failed", detail={"reason": reason})
-            except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
-                known = isinstance(error, AlgoPyError)
-                self._log.error("run.failed", reason=str(error), exc_info=not known)
-                result = RunResult(outcome="failed", detail={"reason": self._mask(str(error))})
-                reason = f"the last run failed: {error}" if known else f"the last run failed: {type(error).__name__}: {error}"
-            self._captured.end_run()
-            if result.outcome == "skipped":
-                reason = str(result.detail["reason"])
-            duration_s = monotonic_s() - began_s
-            row = RunRow(
-                scheduled_at=scheduled_at,
-                started_at=began_at,
-                duration_s=duration_s,
-                outcome=result.outcome,
-                detail=result.detail,
-            )
-            self._record(pipeline, row, reason=reason, missed=missed)
-            self._log.info(
-                "run.done",
-                outcome=result.outcome,
-                duration_ms=round(duration_s * 1000, 1),
-                cash=f"{pipeline.cash:.2f}",
-                equity=f"{pipeline.equity:.2f}",
-            )
-
-    def _record(self, pipeline: Pipeline, run: RunRow, *, reason: str, missed: int) -> None:
-        try:
-            self._store.add_run(
-                self._config.id,
-                run,
-                reason=self._mask(reason),
-                missed=missed,
-                cash=pipeline.cash,
-                equity=pipeline.equity,
-                heartbeat_at=self._wall.now(),
-            )
-        except (AlgoPyError, SQLAlchemyError) as error:
-            # A full disk today; orders are journaled before they are sent, so none of them depends on this.
-            self._log.error("run.not_recorded", reason=str(error))
-
-    def _halt_without_credentials(self, reason: str) -> None:
-        """Send nothing more once the venue refuses the credentials, and say so once; a person renews them and resumes."""
-        if halt_of(self._database, self._config.id) is None:
-            halt(self._database, self._config.id, reason=reason, by="credentials", at=self._wall.now())
-            self._log.error("deployment.halted", reason=reason, by="credentials")
 
     def _coalesce(self, due: datetime) -> tuple[datetime, int]:
         """Return the newest run that is due by now, and how many before it were missed while the process was busy or away."""
@@ -328,8 +262,8 @@ class _Life:
             if self._pipeline.has_unsettled:
                 self._pipeline.follow(self._clock.now())
         except AuthFailed as error:
-            self._halt_without_credentials(str(error))
-        except _FATAL:
+            self._runs.halt_without_credentials(str(error))
+        except FATAL:
             raise
         except (AlgoPyError, SQLAlchemyError) as error:
             self._log.warning("order.follow_failed", reason=str(error))
@@ -342,7 +276,7 @@ class _Life:
             if not self._wait(end):
                 return self._end_by_request(pipeline)
         reason = f"the end of its window was reached ({format_time(end)})"
-        self._run_once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
+        self._runs.once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
         return State.FINISHED, reason
 
     def _end_by_request(self, pipeline: Pipeline) -> tuple[State, str]:
@@ -359,7 +293,7 @@ class _Life:
 
         self._log.info("deployment.closing")
         left[:] = self._config.backtest.symbols  # as long as nobody knows better
-        self._run_once(pipeline, self._clock.now(), 0, close)
+        self._runs.once(pipeline, self._clock.now(), 0, close)
         if not left:
             return State.STOPPED, "stopped by request, its positions are closed"
         halted = halt_of(self._database, self._config.id)
@@ -392,7 +326,7 @@ class _Life:
 
     def _beat_unless_stopping(self) -> None:
         if self._stopping:
-            raise _StopRequested
+            raise StopRequested
         self._beat()
 
     def _enter(self, state: State, reason: str) -> None:
