@@ -7,7 +7,7 @@ WORKSPACE ?= workspace
 HOST ?= 127.0.0.1
 PORT ?= 8501
 
-.PHONY: help run test check crash bench browser lock clean
+.PHONY: help run test check crash chaos bench soak browser lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,14 @@ check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
 crash: $(VENV)/.dev ## Kill processes at every step and at random for long: over 2,000 deaths of orders, a minute of the store
 	@ALGO_PY_CRASH_SEEDS=40 ALGO_PY_CRASH_SECONDS=60 $(BIN)/python -m pytest -n 2 --dist load tests/oms/test_every_step.py tests/finstore/test_processes.py
 
+chaos: $(VENV)/.dev ## Kill, freeze, fill and set back everything at random for five minutes, then ask whether all is true (`make test` does so for seconds)
+	@ALGO_PY_CHAOS_SECONDS=$${ALGO_PY_CHAOS_SECONDS:-300} ALGO_PY_CHAOS_SEED=$${ALGO_PY_CHAOS_SEED:-$$(date +%s)} $(BIN)/python -m pytest -n 0 -s tests/deployment/test_chaos.py
+
 bench: $(VENV)/.dev ## Measure speed and memory against the references, in one run
 	@$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev ## Run a hundred deployments at once for ten minutes and measure them (SECONDS=60 for less)
+	@$(BIN)/python -m benchmarks.hundred $(SECONDS)
 
 browser: $(VENV)/.dev ## Find or install the Chromium that the browser tests use
 	@scripts/ensure-chromium $(VENV)
