@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,13 +23,13 @@ from algo_py.credentials import Credentials
 from algo_py.deployment.alerts import Alert, newest_alerts
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
-from algo_py.deployment.processes import is_locked
+from algo_py.deployment.processes import ProcessLock, is_locked
 from algo_py.deployment.purge import purge_deployment
 from algo_py.deployment.schedule import Schedule, anchored
 from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
-from algo_py.deployment.supervisor import lock_path
+from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
 from algo_py.errors import Conflict, InvalidInput, Refused
 from algo_py.market import get_market
 from algo_py.oms import check_oms, oms_choice
@@ -309,14 +310,20 @@ class DeploymentManager:
         return all_halts(self._database).get(ALL)
 
     def ensure_supervisor(self) -> None:
-        """Start the supervisor unless one runs. It becomes nobody's child, so that no screen takes it along when it closes."""
-        lock = lock_path(self._workspace)
-        if is_locked(lock):
+        """Start the supervisor unless one runs. It becomes nobody's child, so that no screen takes it along when it closes.
+
+        It is given the lock from its first moment on: it needs seconds to load, and who asks meanwhile must not start another.
+        """
+        path = lock_path(self._workspace)
+        if is_locked(path):
             return
-        log = lock.with_suffix(".log")
-        command = [sys.executable, "-m", "algo_py.deployment.supervisor", str(self._workspace.root)]
-        detach = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', str(log), *command]
-        subprocess.run(detach, env=os.environ | _ONE_THREAD, start_new_session=True, cwd="/", check=True)
+        log = path.with_suffix(".log")
+        command = [sys.executable, "-m", "algo_py.deployment.supervisor"]
+        with suppress(Conflict), ProcessLock(path) as lock:  # a Conflict: somebody else is just starting it
+            command += [f"{LOCK_HANDLE}{lock.handle}", str(self._workspace.root)]
+            detach = ["/bin/sh", "-c", '"$@" </dev/null >>"$0" 2>&1 &', str(log), *command]
+            handles = (lock.handle,)
+            subprocess.run(detach, env=os.environ | _ONE_THREAD, start_new_session=True, cwd="/", check=True, pass_fds=handles)
 
     def _judged(self, row: DeploymentRow, halted: Halt | None) -> Deployment:
         alive = is_locked(self._workspace.deployments / row.id / "lock")

@@ -50,6 +50,21 @@ class ProcessLock:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.drop()
 
+    @classmethod
+    def handed_over(cls, path: Path, handle: int) -> Self:
+        """Take over a lock that the process which started this one holds; `handle` was inherited, and is passed on to nobody."""
+        os.set_inheritable(handle, False)
+        lock = cls(path)
+        lock._handle = handle
+        return lock
+
+    @property
+    def handle(self) -> int:
+        """The open file that is the lock, for a child that is to take it over."""
+        if self._handle is None:
+            raise Conflict(f"{self._path} is not locked by this process")
+        return self._handle
+
     def drop(self) -> None:
         """Close our handle. In a forked child this leaves the parent's lock in force."""
         if self._handle is not None:

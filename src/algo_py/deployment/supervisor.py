@@ -28,6 +28,7 @@ from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
 LOCK_FILE = "supervisor.lock"
+LOCK_HANDLE = "--lock-handle="
 _POLL_S = 0.1
 _PAUSE_AFTER_ERROR_S = 1.0
 _COMPLAIN_EVERY_S = 60.0
@@ -236,18 +237,14 @@ class Supervisor:
 def main(arguments: list[str]) -> int:
     """Run the supervisor of a workspace in this process; at once 0 when another one does already.
 
-    With `--stay` before the workspace it waits until that one has ended, and then stays even when nothing should run.
+    With `--stay` before the workspace it waits until that one has ended, and then stays even when nothing should run. With
+    `--lock-handle=N` whoever started it holds the lock for it, as its open file N.
     """
     stay = _STAY in arguments
     workspace = Workspace(Path(arguments[-1]).resolve())
-    while True:
-        try:
-            lock = ProcessLock(lock_path(workspace)).__enter__()
-            break
-        except Conflict:
-            if not stay:
-                return 0
-            SystemClock().sleep(_WAIT_FOR_OTHER_S)
+    lock = _lock(lock_path(workspace), arguments, waits=stay)
+    if lock is None:
+        return 0
     database = open_workspace_database(workspace)
     _load_libraries()
 
@@ -260,6 +257,20 @@ def main(arguments: list[str]) -> int:
     finally:
         lock.drop()
     return 0
+
+
+def _lock(path: Path, arguments: list[str], *, waits: bool) -> ProcessLock | None:
+    """Return the supervisor's lock, held; None when another process has it and nobody `waits` for that one's end."""
+    handed_over = [int(argument.removeprefix(LOCK_HANDLE)) for argument in arguments if argument.startswith(LOCK_HANDLE)]
+    if handed_over:
+        return ProcessLock.handed_over(path, handed_over[0])
+    while True:
+        try:
+            return ProcessLock(path).__enter__()
+        except Conflict:
+            if not waits:
+                return None
+            SystemClock().sleep(_WAIT_FOR_OTHER_S)
 
 
 def _load_libraries() -> None:
