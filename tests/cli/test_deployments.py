@@ -63,6 +63,7 @@ def test_the_whole_way(algo_py: Command) -> None:
     assert {"ts", "level", "event", "deployment_id"} <= set(newest)
 
     followed = algo_py("deploy first --replay --speed max --name quick --json")
+    assert followed["next_runs"] == [f"2025-01-01T0{hour}:00:00Z" for hour in (1, 2, 3)]
     text = algo_py("logs quick --follow")
     assert "deployment.ended" in text.splitlines()[-1]
     shown = algo_py("show quick --json")
@@ -95,6 +96,8 @@ def test_the_whole_way(algo_py: Command) -> None:
         ("deploy first --at 09:30 --days someday", 2, "there is no day 'someday'"),
         ("deploy first --days mon-fri", 2, "--tz and --days go with --at"),
         ("deploy first --every 5m --delay 5s", 2, "--delay goes with --on-bar-close"),
+        ("deploy first --from-start", 2, "--from-start goes with --every"),
+        ("deploy first --at 09:30+05:30", 2, "the time of day '09:30+05:30' has an offset. Name its zone with --tz"),
         ("deploy first --speed max", 2, "--speed goes with --replay"),
         ("deploy first --replay --speed fast", 2, "'fast' is not a speed"),
         ("deploy first --replay --param fast", 2, "NAME=VALUE"),
@@ -116,7 +119,8 @@ def test_a_refusal_is_one_line_with_its_exit_code(
 
 
 def test_following_a_log_ends_quietly_on_ctrl_c(root: Path, algo_py: Command) -> None:
-    algo_py("deploy first --replay --speed 5bars/s --name slow")
+    told = algo_py("deploy first --replay --speed 5bars/s --name slow")
+    assert "Next runs: 2025-01-01 01:00, 2025-01-01 02:00, 2025-01-01 03:00 UTC, on the replay's clock." in told
     words = [sys.executable, "-m", "algo_py", "--workspace", str(root), "logs", "slow", "-f", "--json"]
     # A shell that runs the tests in the background has its children ignore Ctrl-C; the one at a terminal does not.
     heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -1,14 +1,20 @@
-"""A strategy's fields become a form: kinds, bounds, defaults."""
+"""A strategy's fields become a form: kinds, bounds, defaults. The scheduler's form, and what it says of the next runs."""
 
 from __future__ import annotations
 
+from datetime import time
 from enum import StrEnum
 from typing import Literal
 
 from streamlit.testing.v1 import AppTest
 
+from algo_py.clock import parse_time
 from algo_py.dashboard.components.parameter_form import ParameterField, fields_of
+from algo_py.dashboard.screens.deployment.schedule import FIXED_INTERVAL
+from algo_py.deployment.schedule import AtTime, EveryInterval, OnBarClose
+from algo_py.market import Timeframe
 from algo_py.strategy import Bars, Field, Signals, Strategy
+from tests.deployment.fire_oracle import deployed
 
 
 class _Mode(StrEnum):
@@ -91,3 +97,50 @@ def test_filling_in_replaces_what_stands_there_and_survives_the_next_click() -> 
 
 def test_a_field_says_its_name_in_words() -> None:
     assert ParameterField(name="take_profit_at", kind="number").label == "Take profit at"
+
+
+def _schedule_page() -> None:
+    import streamlit as st
+
+    from algo_py.dashboard.screens.deployment.schedule import schedule_form
+    from algo_py.market import get_market
+
+    st.session_state.built = schedule_form(get_market("crypto_binance"), key="s")()
+
+
+def test_an_interval_is_aligned_to_the_clock_or_to_the_start() -> None:
+    app = AppTest.from_function(_schedule_page).run()
+    app.segmented_control(key="s.kind").set_value(FIXED_INTERVAL).run()
+    assert app.session_state["built"] == EveryInterval(every_s=3600)
+    app.number_input(key="s.every").set_value(2)
+    app.selectbox(key="s.align").select("the start").run()
+    assert app.session_state["built"] == EveryInterval(every_s=120, align="start")
+
+
+def _next_runs_page() -> None:
+    import streamlit as st
+
+    from algo_py.dashboard.screens.deployment.request import show_next_runs
+
+    show_next_runs(st.session_state.config, st.session_state.now)
+
+
+def test_the_next_runs_stand_with_what_will_not_work_then() -> None:
+    app = AppTest.from_function(_next_runs_page)
+    app.session_state["config"] = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha")
+    app.session_state["now"] = parse_time("2025-06-03T05:00")
+    app.run()
+    assert app.markdown[0].value.replace("\\", "") == "**Next runs** 2025-06-03 10:00, 2025-06-04 10:00, 2025-06-05 10:00 UTC"
+    [warning] = [shown.value.replace("\\", "") for shown in app.warning]
+    assert warning.startswith("No order can be sent: Indian equities (NSE) is closed when a run sees a new bar")
+    app.session_state["config"] = deployed(
+        AtTime(at=time(9, 20), tz="Asia/Kolkata"),
+        "indian_equity",
+        Timeframe.D1,
+        oms="zerodha",
+        end=parse_time("2025-06-04T12:00"),
+    )
+    app.run()
+    shown = app.markdown[0].value.replace("\\", "")
+    assert shown == "**Next runs** 2025-06-04 03:50 UTC (2025-06-04 09:20 Asia/Kolkata), then none"
+    assert not app.warning

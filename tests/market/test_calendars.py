@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from algo_py.errors import InvalidInput
 from algo_py.market import Calendar, Timeframe, get_market, latest_closed_open
+from algo_py.market.calendars import UnknownDays
 
 INDIA = ZoneInfo("Asia/Kolkata")
 # Every day on which NSE's large companies have a daily bar, 2020-10-01 to 2025-09-30.
@@ -132,6 +133,64 @@ def test_a_week_is_one_bar(nse: Calendar) -> None:
     assert nse.periods_per_year(Timeframe.W1) == 52
 
 
+@pytest.mark.parametrize(
+    ("after", "midnight"),
+    [
+        ("2024-06-03T00:00", "2024-06-04T00:00"),  # a day that has begun is not the next one
+        ("2024-06-02T23:59:59", "2024-06-03T00:00"),
+        ("2024-06-07T15:30", "2024-06-10T00:00"),  # over a weekend
+        ("2024-03-28T10:00", "2024-04-01T00:00"),  # and Good Friday
+        ("2023-11-10T20:00", "2023-11-12T00:00"),  # Muhurat trading on a Sunday
+        ("2024-05-17T18:00", "2024-05-18T00:00"),  # a special Saturday
+    ],
+)
+def test_the_next_trading_day_at_nse(nse: Calendar, after: str, midnight: str) -> None:
+    assert nse.next_trading_day(at(after)) == at(midnight)
+    assert nse.next_trading_day(at(after)).tzinfo is UTC
+
+
+def test_the_next_trading_day_is_each_real_day_in_turn(nse: Calendar) -> None:
+    moment = _midnight(NSE_DAYS[0]).astimezone(UTC) - timedelta(seconds=1)
+    found = [moment := nse.next_trading_day(moment) for _ in NSE_DAYS]
+    assert found == [_midnight(day) for day in NSE_DAYS]
+
+
+@pytest.mark.parametrize(
+    ("moment", "opens"),
+    [
+        ("2024-06-03T09:14:59", "2024-06-03T09:15"),
+        ("2024-06-03T09:15", None),
+        ("2024-06-03T15:29:59", None),
+        ("2024-06-03T15:30", "2024-06-04T09:15"),  # the close is no time to trade
+        ("2024-06-07T15:30", "2024-06-10T09:15"),
+        ("2024-03-28T16:00", "2024-04-01T09:15"),
+        ("2024-10-31T16:00", "2024-11-01T18:00"),  # Muhurat trading alone
+        ("2024-11-01T18:59", None),
+        ("2024-11-01T19:00", "2024-11-04T09:15"),
+        ("2024-03-02T12:00", None),
+        ("2024-03-02T12:30", "2024-03-04T09:15"),
+    ],
+)
+def test_when_nse_is_open(nse: Calendar, moment: str, opens: str | None) -> None:
+    assert nse.is_open(at(moment)) is (opens is None)
+    assert nse.first_open(at(moment)) == at(opens or moment)
+
+
+def test_known_until_is_where_asking_ends(nse: Calendar) -> None:
+    known_until = nse.known_until
+    assert known_until is not None
+    assert nse.is_trading_day(known_until - timedelta(microseconds=1))
+    day_after = known_until.astimezone(INDIA).date()
+    for ask in (nse.is_trading_day, nse.next_trading_day, nse.is_open, nse.first_open):
+        with pytest.raises(UnknownDays, match=f"the trading days around {day_after} are not known"):
+            ask(known_until)
+    with pytest.raises(UnknownDays, match=f"the trading days around {day_after} are not known"):
+        nse.next_bar_close(Timeframe.D1, known_until - timedelta(microseconds=1))
+    for early in (nse.is_trading_day, nse.next_trading_day, nse.is_open, nse.first_open):
+        with pytest.raises(UnknownDays, match="the trading days around 2014-12-01 are not known"):
+            early(at("2014-12-01T12:00"))
+
+
 @pytest.mark.parametrize("moment", ["2014-12-31T12:00", "2035-01-01T12:00"])
 def test_a_day_that_is_not_known_is_refused(nse: Calendar, moment: str) -> None:
     with pytest.raises(InvalidInput, match=r"are not known \(known: 2015-01-01 to 20\d\d-\d\d-\d\d\)"):
@@ -200,6 +259,10 @@ class TestRoundTheClock:
 
     def test_every_day_is_a_trading_day(self, crypto: Calendar) -> None:
         assert crypto.is_trading_day(at("2024-12-25T12:00Z"))
+        assert crypto.next_trading_day(at("2024-12-25T00:00Z")) == at("2024-12-26T00:00Z")
+        assert crypto.is_open(at("2024-12-25T03:00Z"))
+        assert crypto.first_open(at("2024-12-25T03:00Z")) == at("2024-12-25T03:00Z")
+        assert crypto.known_until is None
 
     def test_bars_a_year(self, crypto: Calendar) -> None:
         assert crypto.periods_per_year(Timeframe.D1) == 365

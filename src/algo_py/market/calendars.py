@@ -169,7 +169,7 @@ class SessionCalendar:
     def is_trading_day(self, moment: datetime) -> bool:
         day = moment.astimezone(self._zone).date()
         if not self.first_day <= day <= self.last_day:
-            raise self._unknown(moment)
+            raise self._unknown(moment if day < self.first_day else self._after_all(moment))
         return day in self._by_day
 
     def next_trading_day(self, after: datetime) -> datetime:

@@ -57,7 +57,7 @@ def request_form(clients: Clients, loaded: state.Loaded) -> None:
         with right, shown_as_a_line():
             request = request_of()
             config, _ = clients.deployments.configure(request)
-            _next_runs(config, clients.clock.now())
+            show_next_runs(config, clients.clock.now())
         wanted = left.button("Deploy Strategy", type="primary", width="stretch", disabled=config is None, key="deployment.deploy")
         if wanted and config is not None and request is not None:
             with right, shown_as_a_line():
@@ -205,7 +205,7 @@ def _moment(place: Any, label: str, loaded: state.Loaded, *, default: datetime |
     return None if chosen is None else chosen.replace(tzinfo=UTC)
 
 
-def _next_runs(config: DeploymentConfig, now: datetime) -> None:
+def show_next_runs(config: DeploymentConfig, now: datetime) -> None:
     """Show the first runs, of a replay on its own clock, and what will not work then."""
     after = config.clock_at(now)
     fires = config.next_fires(after, _NEXT_RUNS)
