@@ -1,4 +1,4 @@
-"""`algo-py stop | restart | pause | resume | halt | limits | clear`: what a person does with what is deployed."""
+"""`algo-py stop | restart | pause | resume | halt | limits | settle | clear`: what a person does with what is deployed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_LIMIT = "none"
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    for command in (stop, restart, pause, resume, halt, limits, clear):
+    for command in (stop, restart, pause, resume, halt, limits, settle, clear):
         app.command(command.__name__)(command)
 
 
@@ -153,6 +153,27 @@ def _scope(deployment: str | None, everything: bool) -> str | None:  # noqa: FBT
     if (deployment is None) is not everything:
         raise InvalidInput("name one deployment, or say --all")
     return deployment
+
+
+def settle(
+    context: typer.Context,
+    deployment: Chosen,
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's client_order_id, as `show` prints it.")],
+    filled: Annotated[str, typer.Option(help="How many units have filled in all; 0 when it has never arrived.")],
+    price: Annotated[str | None, typer.Option(help="At what average price.")] = None,
+    fee: Annotated[str, typer.Option(help="The fees of what is new, in quote currency.")] = "0",
+    as_json: JsonFlag = False,
+) -> None:
+    """Record what you have found at the venue about an order that stays UNKNOWN there, once its deployment is stopped."""
+    from algo_py.deployment.by_hand import Outcome
+    from algo_py.deployment.report import order_json
+
+    outcome = checked(Outcome, filled_quantity=filled, price=price, fee=fee)
+    settled = manager_of(context).settle(deployment, order, outcome)
+    if as_json:
+        print_json(order_json(settled))
+    else:
+        typer.echo(f"{order} is {settled.status}, {settled.filled_quantity} filled.")
 
 
 def clear(

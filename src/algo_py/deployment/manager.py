@@ -15,12 +15,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from pydantic import ValidationError
 
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.credentials import Credentials
 from algo_py.deployment.alerts import Alert, newest_alerts
+from algo_py.deployment.by_hand import Outcome, report_by_hand
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
 from algo_py.deployment.processes import ProcessLock, is_locked
@@ -30,14 +32,15 @@ from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
-from algo_py.errors import Conflict, InvalidInput, Refused
+from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
 from algo_py.market import get_market
 from algo_py.oms import check_oms, oms_choice
 from algo_py.orders.halts import ALL, Halt, all_halts, halt, halt_of, resume
-from algo_py.orders.journal import JournaledOrder, fills_of, orders_of
+from algo_py.orders.journal import Journal, JournaledOrder, fills_of, orders_of
 from algo_py.orders.ledger import Ledger, fold
-from algo_py.orders.model import Fill, from_float
+from algo_py.orders.model import Fill, OrderStatus, from_float
 from algo_py.orders.risk import Limits
+from algo_py.orders.tables import orders
 from algo_py.settings import Workspace, first_problem
 from algo_py.workspace_database import open_workspace_database
 
@@ -255,6 +258,33 @@ class DeploymentManager:
         deployment = self._current(id_or_name)
         self._store.set_limits(deployment.id, limits)
         return self.show(deployment.id)
+
+    def settle(self, id_or_name: str, client_order_id: str, outcome: Outcome) -> JournaledOrder:
+        """Record what a person has found at the venue about an order whose outcome is open, such as one that it has forgotten.
+
+        Only of a deployment that has ended: its process keeps its own account of what was filled. Raises Refused, InvalidInput.
+        """
+        deployment = self._current(id_or_name)
+        found = {order.request.client_order_id: order for order in self.orders(deployment.id)}.get(client_order_id)
+        if found is None:
+            raise NotFound(f"{deployment.name} has no order {client_order_id}", remedy=f"See them: algo-py show {deployment.id}")
+        if not found.status.is_open or found.status is OrderStatus.PLANNED:
+            raise Refused(f"order {client_order_id} is {found.status}", remedy="Only one whose outcome is open can be settled.")
+        if not deployment.status.has_ended:
+            raise Refused(f"{deployment.name} is {deployment.status}", remedy="Stop it first, settle the order, then restart it.")
+        filled, ordered = outcome.filled_quantity, found.request.quantity
+        if not found.filled_quantity <= filled <= ordered:
+            raise InvalidInput(f"filled must be from {found.filled_quantity} to {ordered} (was {filled})")
+        if filled > found.filled_quantity and outcome.price is None:
+            raise InvalidInput("what has filled needs a price")
+        with self._database.read() as connection:
+            query = sa.select(orders.c.venue, orders.c.account).where(orders.c.client_order_id == client_order_id)
+            at_venue = connection.execute(query).one()
+        journal = Journal(
+            self._database, self._clock, deployment_id=deployment.id, venue=at_venue.venue, account=at_venue.account
+        )
+        journal.record(report_by_hand(found, outcome, at=self._clock.now()))
+        return next(one for one in self.orders(deployment.id) if one.request.client_order_id == client_order_id)
 
     def halt(self, id_or_name: str | None, *, reason: str) -> None:
         """Keep a deployment (None: every one) from sending any order, from its next one on. Its process goes on."""
