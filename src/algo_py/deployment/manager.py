@@ -4,68 +4,42 @@ wanted, and the supervisor makes it so."""
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from pydantic import ValidationError
 
-from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
+from algo_py.backtest import Snapshot
 from algo_py.clock import Clock, SystemClock, monotonic_s
-from algo_py.credentials import Credentials
 from algo_py.deployment.alerts import Alert, newest_alerts
 from algo_py.deployment.by_hand import Outcome, report_by_hand
-from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
+from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
 from algo_py.deployment.processes import ProcessLock, is_locked
 from algo_py.deployment.purge import purge_deployment
-from algo_py.deployment.schedule import Schedule, anchored
+from algo_py.deployment.request import DeploymentRequest, configured
 from algo_py.deployment.source import copy_strategy
 from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
-from algo_py.market import get_market
-from algo_py.oms import check_oms, oms_choice
 from algo_py.orders.halts import ALL, Halt, all_halts, halt, halt_of, resume
 from algo_py.orders.journal import Journal, JournaledOrder, fills_of, orders_of
 from algo_py.orders.ledger import Ledger, fold
 from algo_py.orders.model import Fill, OrderStatus, from_float
 from algo_py.orders.risk import Limits
 from algo_py.orders.tables import orders
-from algo_py.settings import Workspace, first_problem
+from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 
 _POLL_S = 0.05
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentRequest:
-    """What a person chooses when deploying a saved backtest. None means: as in the backtest, or no bound."""
-
-    backtest: str
-    schedule: Schedule
-    oms: str = "paper"
-    clock: ClockChoice = field(default_factory=LiveClock)
-    name: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    initial_cash: float | None = None
-    size: float | None = None
-    params: Mapping[str, Any] | None = None
-    limits: Limits = field(default_factory=Limits)
-    order: OrderChoice = field(default_factory=OrderChoice)
-    late_entries: bool = False
-    enter_open_position: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,43 +76,8 @@ class DeploymentManager:
 
     def configure(self, request: DeploymentRequest) -> tuple[DeploymentConfig, Snapshot]:
         """Turn a request into a complete configuration, or refuse it by name. Writes nothing."""
-        snapshot = SnapshotStore(self._workspace).load(request.backtest)
-        check_oms(request.oms, get_market(snapshot.config.market))
-        state = oms_choice(request.oms).state(Credentials.of(self._workspace))
-        if state.startswith("missing"):
-            raise Refused(f"{request.oms} cannot be used: {state}", remedy="config/.env.example says where each key comes from.")
-        _check_carried_out(snapshot)
-        backtest = _with_overrides(snapshot, request)
-        now = self._clock.now()
-        start, end = request.start, request.end
-        if isinstance(request.clock, Replay):
-            start, end = start or backtest.start, end or backtest.end
-            _check_replay_window(backtest, start, end)
-        elif end is not None and end <= now:
-            raise InvalidInput(f"end must be in the future on the live clock (was {end.isoformat()})")
-        try:
-            config = DeploymentConfig(
-                id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
-                name=request.name or self._free_name(snapshot.name),
-                backtest_id=snapshot.id,
-                backtest=backtest,
-                strategy_file=snapshot.strategy.file,
-                strategy_class=snapshot.strategy.class_name,
-                schedule=anchored(request.schedule, start or now.replace(microsecond=0)),
-                start=start,
-                end=end,
-                oms=request.oms,
-                clock=request.clock,
-                limits=request.limits,
-                order=request.order,
-                late_entries=request.late_entries,
-                enter_open_position=request.enter_open_position,
-            )
-        except ValidationError as error:
-            raise InvalidInput(first_problem(error)) from None
-        if not config.next_fires(config.clock_at(now)):
-            raise InvalidInput("the schedule has no run between start and end", remedy="Widen the window.")
-        return config, snapshot
+        taken = {row.name for row in self._store.all()}
+        return configured(request, self._workspace, now=self._clock.now(), taken=taken)
 
     def deploy(self, request: DeploymentRequest) -> Deployment:
         """Save a deployment and have it started; returns at once. Its folder is complete before its row exists."""
@@ -387,36 +326,3 @@ class DeploymentManager:
 
     def _folder(self, id_or_name: str) -> Path:
         return self._workspace.deployments / self._known(id_or_name).id
-
-    def _free_name(self, wanted: str) -> str:
-        taken = {row.name for row in self._store.all()}
-        return next(name for name in (wanted, *(f"{wanted} {n}" for n in range(2, 10_000))) if name not in taken)
-
-
-def _with_overrides(snapshot: Snapshot, request: DeploymentRequest) -> BacktestConfig:
-    params = dict(snapshot.config.params) | dict(request.params or {})
-    strategy = snapshot.strategy_instance(params)
-    changed = {"params": strategy.model_dump(mode="json"), "initial_cash": request.initial_cash, "size": request.size}
-    whole = snapshot.config.model_dump() | {key: value for key, value in changed.items() if value is not None}
-    return BacktestConfig.model_validate(whole)
-
-
-def _check_carried_out(snapshot: Snapshot) -> None:
-    """Refuse a backtest that did what the worker does not do yet: its deployment would trade something else."""
-    config = snapshot.config
-    carried_out = {"direction": "long", "execution": "next_open"}
-    beyond = [f"{name} {getattr(config, name)}" for name, value in carried_out.items() if getattr(config, name) != value]
-    if beyond:
-        raise Refused(
-            f"backtest {snapshot.name!r} has {', '.join(beyond)}, which a deployment does not carry out yet",
-            remedy="Deploy a backtest that was run long only, with fills at the next open.",
-        )
-
-
-def _check_replay_window(backtest: BacktestConfig, start: datetime, end: datetime) -> None:
-    if start < backtest.start:
-        raise InvalidInput(
-            f"a replay cannot start before its backtest's first bar {backtest.start.isoformat()} (was {start.isoformat()})"
-        )
-    if start >= end:
-        raise InvalidInput(f"end must be after start {start.isoformat()} (was {end.isoformat()})")
