@@ -45,6 +45,7 @@ def loaded_backtest(context: Context) -> state.Loaded | None:
 
 
 def _load(context: Context, backtest_id: str) -> None:
+    context.clients.deployments.ensure_supervisor()  # it loads while the form is filled in, and is ready at the click
     snapshot = context.clients.backtests.load(backtest_id)
     loaded = state.Loaded(snapshot, fields_of(type(snapshot.strategy_instance())))
     fill_request(loaded)
