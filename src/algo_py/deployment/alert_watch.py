@@ -19,6 +19,7 @@ from algo_py.deployment.alert_addresses import ALERT_URLS
 from algo_py.deployment.alert_summary import summary_key
 from algo_py.deployment.alerting import Alarm
 from algo_py.deployment.alerts import AlertKind, is_raised, next_attempt_at
+from algo_py.deployment.complaints import Complaints
 from algo_py.deployment.processes import is_same_process
 from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentRow
@@ -33,7 +34,6 @@ _READ_SETTINGS_EVERY_S = 10.0
 _SENDER_LIFE_S = 65.0
 _PAUSE_S = 2.0
 _PAUSE_AFTER_FAILURE_S = 30.0
-_COMPLAIN_EVERY_S = 60.0
 _CRASHED = "crashed "  # how the supervisor's reason begins for what it gave up
 
 
@@ -46,6 +46,7 @@ class AlertWatch:
         self._database = database = open_workspace_database(workspace, lock_timeout_s=_LOCK_TIMEOUT_S)
         os.register_at_fork(after_in_child=database.forget)
         self._clock = SystemClock()
+        self._complaints = Complaints()
         self._alarm = Alarm(database, complain=self._complain)
         self._limits: SupervisorSettings = workspace.settings().supervisor
         self._settings: AlertSettings = workspace.settings().alerts
@@ -57,7 +58,6 @@ class AlertWatch:
         self._not_before_s = 0.0
         self._next_look_s = self._next_read_s = 0.0
         self._is_busy = False
-        self._complaint, self._complain_again_s = "", 0.0
 
     def step(self, rows: Sequence[DeploymentRow]) -> bool:
         """Look at the deployments and at what waits; True as long as something is to be sent. What fails here is printed only."""
@@ -155,7 +155,4 @@ class AlertWatch:
             self._complain(str(error))
 
     def _complain(self, text: str) -> None:
-        """Print a line, the same one not more often than once a minute."""
-        if text != self._complaint or monotonic_s() >= self._complain_again_s:
-            self._complaint, self._complain_again_s = text, monotonic_s() + _COMPLAIN_EVERY_S
-            print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201  the supervisor's log
+        self._complaints.say(f"warning: {text}")

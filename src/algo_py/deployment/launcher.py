@@ -74,5 +74,7 @@ class ForkLauncher:
         except BaseException:  # noqa: BLE001  the outermost border of the child: it must never run on into the supervisor's code
             traceback.print_exc()
         finally:
-            sys.stderr.flush()
-            os._exit(code)
+            try:
+                sys.stderr.flush()
+            finally:  # even when the disk is too full for a last word
+                os._exit(code)

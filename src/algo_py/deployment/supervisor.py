@@ -17,6 +17,7 @@ from pathlib import Path
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.alert_watch import AlertWatch
+from algo_py.deployment.complaints import Complaints
 from algo_py.deployment.config import LiveClock
 from algo_py.deployment.launcher import ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
@@ -31,7 +32,6 @@ LOCK_FILE = "supervisor.lock"
 LOCK_HANDLE = "--lock-handle="
 _POLL_S = 0.1
 _PAUSE_AFTER_ERROR_S = 1.0
-_COMPLAIN_EVERY_S = 60.0
 _WAIT_FOR_OTHER_S = 1.0
 _STAY = "--stay"
 _CLIENTS_AFTER_S = 2.0
@@ -65,12 +65,12 @@ class Supervisor:
         self._settings: SupervisorSettings = workspace.settings().supervisor
         self._store = DeploymentStore(database)
         self._launcher = launcher
+        self._complaints = Complaints()
         self._alerts = AlertWatch(workspace)
         self._clock = SystemClock()
         self._care: dict[str, _Care] = {}
         self._stopping = False
         self._has_clients = False
-        self._complaint, self._complain_again_s = "", 0.0
 
     def run(self, *, stay: bool = False) -> None:
         """Care until asked to stop, left without a workspace, or (unless it is to `stay`) idle for long."""
@@ -124,11 +124,8 @@ class Supervisor:
         return alive or (row.wanted is not Wanted.STOPPED and not row.state.has_ended)
 
     def _complain(self) -> None:
-        """Write the error that is being handled down, the same one not more often than once a minute."""
-        told, now_s = traceback.format_exc(), monotonic_s()
-        if told != self._complaint or now_s >= self._complain_again_s:
-            self._complaint, self._complain_again_s = told, now_s + _COMPLAIN_EVERY_S
-            print(told, file=sys.stderr, flush=True)  # noqa: T201  the supervisor's log is its stderr
+        """Write the error that is being handled down."""
+        self._complaints.say(traceback.format_exc())
 
     def _is_alive(self, row: DeploymentRow) -> bool:
         """Whether a process lives this deployment: one that we launched, or one that holds its lock."""
