@@ -305,12 +305,12 @@ def make_peace(world: World) -> list[str]:
     return found or truth.until_true(lambda: truth.lives(world), timeout_s=_PEACE_S)
 
 
-def judge(world: World) -> list[str]:
-    """Let the replays come to their end, then nobody trade any more; return what is not true."""
+def judge(world: World, *, replays_s: float) -> list[str]:
+    """Let the replays come to their end, for so long, then nobody trade any more; return what is not true."""
     for member in world.members:
         if member.is_pure:
             _let_go_on(world, member)
-    found = truth.until_true(lambda: truth.replays(world), timeout_s=_PEACE_S)
+    found = truth.until_true(lambda: truth.replays(world), timeout_s=replays_s)
     world.manager.halt(None, reason="the books are looked at")
     for member in world.members:
         _let_go_on(world, member)  # what has stopped in the midst of an order settles it when it starts
@@ -357,7 +357,7 @@ def run(folder: Path, *, seed: int, seconds: float, is_broken: bool) -> Outcome:
             raged_s = monotonic_s()
             outcome.problems = make_peace(world)
             peace_s = monotonic_s()
-            outcome.problems += judge(world)
+            outcome.problems += judge(world, replays_s=_PEACE_S + seconds)
             outcome.figures = {
                 "seconds": {
                     "begin": round(ready_s - began_s, 1),

@@ -201,7 +201,7 @@ class World:
 
     def _deploy_all(self, seconds: float) -> None:
         days = 10 + int(seconds) // 8
-        speed = days * 24 / (0.7 * seconds + 2)
+        speed = days * 24 / (0.5 * seconds + 4)  # there are breaks
         replayed = {
             "calm": self._save("calm", days=days, params={"fast": 5, "slow": 20}),
             "guarded": self._save("guarded", days=days, params={"fast": 2, "slow": 5}, stop_loss=0.006, take_profit=0.008),
