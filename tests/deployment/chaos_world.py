@@ -200,7 +200,7 @@ class World:
         store.append("crypto_binance", "1m", dict.fromkeys(SYMBOLS, self.minutes[:200]), now=SystemClock().now())
 
     def _deploy_all(self, seconds: float) -> None:
-        days = 10 + int(seconds) // 8
+        days = 7 + int(seconds) // 8
         speed = days * 24 / (0.5 * seconds + 4)  # there are breaks
         replayed = {
             "calm": self._save("calm", days=days, params={"fast": 5, "slow": 20}),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-SECONDS = float(os.environ.get("ALGO_PY_CHAOS_SECONDS", "12"))
+SECONDS = float(os.environ.get("ALGO_PY_CHAOS_SECONDS", "10"))
 SEED = int(os.environ.get("ALGO_PY_CHAOS_SEED", f"{datetime.now(UTC):%Y%m%d}"))
 ROOT = Path(__file__).parent.parent.parent
 AFTERWARDS_S = 400.0
