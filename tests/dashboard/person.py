@@ -91,8 +91,17 @@ class Person:
 
     def stops(self, *, what: str = "Keep positions") -> None:
         """Stop the selected deployment, and say what becomes of its positions."""
-        self.presses("Stop")
+        self.unfolds("Stop", what)
         self.presses(what)
+
+    def unfolds(self, name: str, inside: str) -> None:
+        """Press a button that opens a fold, until the button inside it is there."""
+        for _ in range(_TRIES):
+            self.presses(name)
+            with contextlib.suppress(AssertionError):
+                expect(self.button(inside)).to_be_enabled(timeout=_OPEN_MS)
+                return
+        pytest.fail(f"{name} does not show {inside}")
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)

@@ -64,7 +64,7 @@ def test_a_visit(serve: Serve, sit_down: Open, workspace: Workspace, manager: De
     person.chooses("Deployments shown", "Archive")
     person.page.get_by_role("table", name="Deployments").get_by_role("row").filter(has_text="mine").click()
     expect(person.page.get_by_text("Live log of mine")).to_be_visible()
-    person.presses("Delete for good")
+    person.unfolds("Delete for good", "Delete")
     person.presses("Delete")
     expect(person.page.get_by_text("Nothing was cleared.")).to_be_visible()
     assert manager.list(cleared=True) == []
@@ -83,7 +83,7 @@ def raise_an_alert(workspace: Workspace, deployment_id: str, manager: Deployment
 
 
 def halt_and_resume_all(person: Person) -> None:
-    person.presses("Halt all")
+    person.unfolds("Halt all", "Halt every deployment")
     person.presses("Halt every deployment")
     expect(person.page.get_by_text("Every deployment is halted: halted on the page")).to_be_visible()
     has_status(person, "halted")
