@@ -299,8 +299,10 @@ def make_peace(world: World) -> list[str]:
         world.dashboard.kill()
         world.dashboard.start()  # what a person types after a disaster
     found = truth.until_true(lambda: truth.lives(world), timeout_s=_PEACE_S)
-    if world.dashboard is not None and not world.dashboard.answers():
-        found.append("the dashboard does not answer")
+    dashboard = world.dashboard
+    if dashboard is not None:
+        silent = ["the dashboard does not answer"]
+        found += truth.until_true(lambda: [] if dashboard.answers() else silent, timeout_s=_PEACE_S)
     world.clock.set(0.0, along=True)  # later than whatever the exchange may still have had to say
     return found or truth.until_true(lambda: truth.lives(world), timeout_s=_PEACE_S)
 

@@ -50,7 +50,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.timeout(SECONDS + AFTERWARDS_S + 30)
 def test_after_chaos_nothing_is_lost_or_doubled_and_all_that_is_shown_is_true(outcome: dict[str, Any]) -> None:
-    assert outcome["problems"] == [], outcome["told"]
+    assert outcome["problems"] == [], "\n".join([*outcome["problems"], outcome["told"]])
     print(json.dumps(outcome["figures"], indent=2))  # noqa: T201  shown with -s, and when it fails
     assert outcome["figures"]["taken by the exchange"] > 0
 
