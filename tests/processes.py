@@ -8,6 +8,7 @@ import psutil
 
 from algo_py.settings import Workspace
 
+_ROUNDS = 5
 # Settings of a workspace whose bars arrive by import only.
 NO_NETWORK = '[data.sources]\ncrypto_binance = "none"\nindian_equity = "none"\n'
 
@@ -24,9 +25,12 @@ def supervisors(workspace: Workspace) -> list[psutil.Process]:
 
 
 def stop_everything(workspace: Workspace, *, timeout_s: float = 10.0) -> None:
-    """Kill the supervisor and every deployment of a workspace, and wait until they are gone."""
-    processes = supervisors(workspace)
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=timeout_s)
+    """Kill the supervisor and every deployment of a workspace, and wait until they are gone: also what was forked meanwhile."""
+    for _ in range(_ROUNDS):
+        processes = supervisors(workspace)
+        if not processes:
+            return
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=timeout_s)

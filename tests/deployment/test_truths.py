@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -266,3 +267,12 @@ def test_a_full_disk_is_shown_as_silence_and_what_traded_goes_on_after_it(manage
     assert not [order for order in orders if order.status.is_open]
     events = {entry["event"] for entry in manager.logs(deployment.id, last=10_000)}
     assert "log.lost" in events
+
+
+def test_a_deployment_whose_workspace_is_deleted_ends(workspace: Workspace, manager: DeploymentManager, save: Save) -> None:
+    save()
+    deployment = deploy(manager, bars_per_s=1)
+    process = psutil.Process(deployment.pid)
+    shutil.rmtree(workspace.root, ignore_errors=True)
+    psutil.wait_procs([process], timeout=30)
+    assert not process.is_running()

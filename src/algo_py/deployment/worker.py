@@ -318,6 +318,8 @@ class _Life:
         if monotonic_s() < self._next_beat_s:
             return
         self._next_beat_s = monotonic_s() + self._settings.heartbeat_s
+        if not (self._workspace.deployments / self._config.id).is_dir():
+            raise _Interrupted  # the workspace was deleted: there is nothing left to live for
         try:
             self._store.beat(self._config.id, at=self._wall.now(), next_run_at=self._next_run)
         except (AlgoPyError, SQLAlchemyError) as error:
