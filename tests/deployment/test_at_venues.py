@@ -233,3 +233,28 @@ def test_at_zerodha_a_daily_strategy_trades_at_half_past_nine(
         held = {symbol: int(position.quantity) for symbol, position in life.journal.positions().items()}
         assert held == {symbol: quantity for symbol, quantity in desk.held().items() if quantity}
         assert not life.events("deployment.halted")
+
+
+@pytest.mark.parametrize("fee_asset", ["USDT", "base"])
+def test_closing_leaves_no_position_no_stop_and_no_order_at_binance(
+    workspace: Workspace, manager: DeploymentManager, save: Save, binance: BinanceTradingServer, tmp_path: Path, fee_asset: str
+) -> None:
+    save(symbols=SYMBOLS, params={"fast": 2, "slow": 5}, stop_loss=0.2, size=0.3)
+    desk, oms = _binance(binance, tmp_path)
+    binance.matching.fee_asset = "" if fee_asset == "base" else fee_asset
+    clock = FrozenClock(parse_time("2025-01-03"))
+    life = Life.begin(workspace, manager, oms, clock)
+    assert desk is not None
+    while len(life.journal.positions()) < len(SYMBOLS):
+        _walk(life, workspace, binance, clock, hours=1)
+    assert any(order.is_open for order in binance.matching.orders), "stops rest"
+    left, tries = ["?"], 0
+    while left and tries < 5:
+        left, _ = life.pipeline.close_positions(clock.now())
+        tries += 1
+    assert (left, life.journal.positions()) == ([], {})
+    assert not any(order.is_open for order in binance.matching.orders)
+    for symbol in SYMBOLS:
+        balance = binance.matching.balance(symbol.split("/", maxsplit=1)[0])
+        assert balance.free + balance.locked < Decimal("0.01")
+    assert life.pipeline.close_positions(clock.now()) == ([], False)

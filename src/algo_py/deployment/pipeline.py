@@ -207,6 +207,7 @@ class Pipeline:
         self._take(self._executor.place(planned))
         self._feed.see_opens(now)
         self._take(self._executor.follow())
+        self._fold(self._safety.sweep_dust(bar_time))
         busy = {order.request.symbol for order in self._journal.orders(only_open=True)}
         return sorted(busy | set(self._journal.positions())), bool(planned or busy)
 
