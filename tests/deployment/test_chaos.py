@@ -1,6 +1,6 @@
 """Chaos for a while, then peace: nothing is lost, nothing doubled, every status and every book true.
 
-How long: ALGO_PY_CHAOS_SECONDS; which acts: ALGO_PY_CHAOS_SEED, else always the same ones. `make chaos` takes other ones each time,
+How long: ALGO_PY_CHAOS_SECONDS; which acts: ALGO_PY_CHAOS_SEED, else always the same ones. `make chaos` takes others each time,
 and a failure names its seed.
 """
 
