@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
 import socket
@@ -33,6 +32,7 @@ from algo_py.finstore.sample import install_sample
 from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
+from tests.dashboard.servers import is_serving
 from tests.deployment.strategies import write_strategy
 from tests.finstore import small_disk
 from tests.oms.binance_desk import KEY, SECRET
@@ -280,14 +280,7 @@ class Dashboard:
 
     def answers(self) -> bool:
         """Return whether the page is served."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
-        try:
-            connection.request("GET", "/_stcore/health")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except OSError:
-            return False
-        finally:
-            connection.close()
+        return is_serving(self._port)
 
 
 class Later:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pytest
 
 from algo_py.clock import Clock, FrozenClock, parse_time
 from algo_py.deployment import DeploymentManager, DeploymentRequest
-from algo_py.deployment.feed import LiveFeed
 from algo_py.deployment.pipeline import Pipeline
 from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.store import DeploymentStore
@@ -26,6 +25,7 @@ from algo_py.orders.model import OrderStatus, OrderType, Side, from_float
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.conftest import Save
+from tests.deployment.past_feed import PastFeed
 from tests.oms import binance_desk, zerodha_desk
 from tests.orders.making import Notebook
 from tests.venues.binance_trading import BinanceTradingServer
@@ -69,13 +69,6 @@ class Life:
 
     def events(self, name: str) -> list[dict[str, object]]:
         return [fields for event, fields in self.log.events if event == name]
-
-
-class PastFeed(LiveFeed):
-    """The live feed over bars that lie in the past of the machine, for a clock that is moved by hand."""
-
-    def _refuse_stale(self, bars: object, now: datetime) -> None:
-        """The store holds later bars too."""
 
 
 @pytest.fixture

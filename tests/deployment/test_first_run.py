@@ -12,7 +12,6 @@ import pytest
 
 from algo_py.clock import FrozenClock
 from algo_py.deployment import DeploymentManager, DeploymentRequest
-from algo_py.deployment.feed import LiveFeed
 from algo_py.deployment.pipeline import Pipeline
 from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.store import DeploymentStore
@@ -23,6 +22,7 @@ from algo_py.orders.model import OrderStatus
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.conftest import Save
+from tests.deployment.past_feed import PastFeed
 from tests.deployment.strategies import write_strategy
 from tests.orders.making import Notebook
 
@@ -30,13 +30,6 @@ MARKET, SYMBOL, HOURS = "crypto_binance", "STEP/USDT", 48
 START = pd.Timestamp("2025-02-01", tz="UTC")
 # In at 110, out at 90: the close steps as the test says.
 BODY = "        return Signals(entries=bars.close > 105, exits=bars.close < 95)\n"
-
-
-class PastFeed(LiveFeed):
-    """The live feed over bars that lie in the past of the machine, for a clock that is moved by hand."""
-
-    def _refuse_stale(self, bars: object, now: datetime) -> None:
-        """The store holds later bars too."""
 
 
 class Bench:

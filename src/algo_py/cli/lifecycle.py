@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from algo_py.cli.deployment_options import (
 )
 from algo_py.cli.output import DASH, JsonFlag, print_json, print_pairs
 from algo_py.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from algo_py.deployment import Deployment
 
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 30.0
@@ -45,16 +48,12 @@ def stop(
     as_json: JsonFlag = False,
 ) -> None:
     """Stop a deployment after the run that it is in."""
-    from algo_py.deployment.report import deployment_json
-
     manager = manager_of(context)
     asked = manager.stop(deployment, close_positions=close_positions)
     timeout_s = _CLOSE_TIMEOUT_S if close_positions else _STOP_TIMEOUT_S
     found = manager.wait_until(asked.id, lambda d: d.status.has_ended, timeout_s=timeout_s)
-    if as_json:
-        print_json(deployment_json(found))
-    else:
-        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}.")
+    _tell(found, as_json=as_json)
+    if not as_json:
         held = ", ".join(f"{position.quantity} {symbol}" for symbol, position in manager.ledger(found.id).positions.items())
         if held:
             typer.echo(f"It holds {held}. Close it: algo-py stop {found.id} --close-positions")
@@ -62,16 +61,12 @@ def stop(
 
 def restart(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
     """Start a deployment again that was stopped or has failed; it goes on where it was."""
-    from algo_py.deployment.report import deployment_json
     from algo_py.deployment.status import Status
 
     manager = manager_of(context)
     found = manager.restart(deployment)
     found = manager.wait_until(found.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
-    if as_json:
-        print_json(deployment_json(found))
-    else:
-        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}, process {found.pid or DASH}.")
+    _tell(found, as_json=as_json, process=f", process {found.pid or DASH}")
 
 
 def halt(
@@ -87,16 +82,12 @@ def halt(
 
 def pause(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
     """Let a replay's clock stand still until it is resumed."""
-    from algo_py.deployment.report import deployment_json
     from algo_py.deployment.status import Status
 
     manager = manager_of(context)
     asked = manager.pause(deployment)
     found = manager.wait_until(asked.id, lambda d: d.status is Status.PAUSED or d.status.has_ended, timeout_s=_START_TIMEOUT_S)
-    if as_json:
-        print_json(deployment_json(found))
-    else:
-        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}.")
+    _tell(found, as_json=as_json)
 
 
 def resume(
@@ -153,6 +144,16 @@ def _scope(deployment: str | None, everything: bool) -> str | None:  # noqa: FBT
     if (deployment is None) is not everything:
         raise InvalidInput("name one deployment, or say --all")
     return deployment
+
+
+def _tell(found: Deployment, *, as_json: bool, process: str = "") -> None:
+    """Print what has become of a deployment."""
+    from algo_py.deployment.report import deployment_json
+
+    if as_json:
+        print_json(deployment_json(found))
+    else:
+        typer.echo(f"{found.name} ({found.id}) is {shown_status(found)}{process}.")
 
 
 def settle(

@@ -14,6 +14,12 @@ from typing import Protocol
 from algo_py.deployment.resources import limit_resources
 from algo_py.settings import Workspace
 
+# How a deployment's process ends: as it should, by an error, beside another one that lives it, or told to end by somebody else.
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_ALREADY_RUNNING = 75
+EXIT_INTERRUPTED = 76
+
 _STDERR = 2
 
 
@@ -57,7 +63,7 @@ class ForkLauncher:
 
     def _become(self, deployment_id: str) -> None:
         """Turn the forked child into a deployment; never returns."""
-        code = 1
+        code = EXIT_FAILED
         try:
             self._release()
             os.setsid()

@@ -19,7 +19,7 @@ from algo_py.database import Database
 from algo_py.deployment.alert_watch import AlertWatch
 from algo_py.deployment.complaints import Complaints
 from algo_py.deployment.config import LiveClock
-from algo_py.deployment.launcher import ForkLauncher, Launcher
+from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_INTERRUPTED, ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
 from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
 from algo_py.deployment.status import State, Wanted
@@ -36,7 +36,6 @@ _WAIT_FOR_OTHER_S = 1.0
 _STAY = "--stay"
 _CLIENTS_AFTER_S = 2.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-_EXIT_ALREADY_RUNNING, _EXIT_INTERRUPTED = 75, 76
 
 
 def lock_path(workspace: Workspace) -> Path:
@@ -134,12 +133,12 @@ class Supervisor:
     def _see_to_start(self, row: DeploymentRow) -> None:
         care = self._care_of(row.id)
         exit_code = care.exit_code
-        if exit_code == _EXIT_ALREADY_RUNNING:
+        if exit_code == EXIT_ALREADY_RUNNING:
             care.exit_code = None
             return
-        if exit_code == 0:  # it had ended as it should, and a person has started it again since
+        if exit_code == EXIT_DONE:  # it had ended as it should, and a person has started it again since
             care.exit_code = exit_code = None
-        if exit_code == _EXIT_INTERRUPTED:
+        if exit_code == EXIT_INTERRUPTED:
             reason = "its process was told to end by somebody else"
             self._store.set_state(row.id, State.RESTARTING, reason=reason, at=self._clock.now())
             care.exit_code = None

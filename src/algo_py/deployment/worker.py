@@ -18,6 +18,7 @@ from algo_py.database import Database
 from algo_py.deployment.alerting import AlertingLog
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.feed import Feed, open_feed
+from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from algo_py.deployment.live_data import LiveData
 from algo_py.deployment.log_capture import Capture
 from algo_py.deployment.log_writing import open_log
@@ -36,11 +37,6 @@ from algo_py.orders.journal import Journal
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.strategy import Strategy
 from algo_py.workspace_database import open_workspace_database
-
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_ALREADY_RUNNING = 75
-EXIT_INTERRUPTED = 76
 
 _SLICE_S = 0.2
 _MISSED_MOST = 100_000
@@ -160,10 +156,12 @@ class _Life:
 
     def _connect(self, feed: Feed, strategy: Strategy) -> Pipeline:
         """Connect and recover. A venue that cannot be reached is asked again: a night without network ends nothing."""
-        for pause_s in chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1])):
+        pauses_s = chain(_BACK_OFF_S, repeat(_BACK_OFF_S[-1]))
+        while True:
             try:
                 return self._recovered(feed, strategy)
             except (VenueDown, RateLimited) as error:
+                pause_s = next(pauses_s)
                 reason = f"{error} It is asked again in {pause_s:g} s."
                 self._log.warning("oms.unreachable", reason=reason)
                 self._enter(self._state, reason)
@@ -171,7 +169,6 @@ class _Life:
             while monotonic_s() < deadline_s:
                 self._beat_unless_stopping()
                 self._wall.sleep(_SLICE_S)
-        raise AssertionError("the pauses have no end")
 
     def _recovered(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
