@@ -25,7 +25,7 @@ from algo_py.errors import Conflict, Damaged, InvalidInput
 
 metadata = sa.MetaData()
 
-SCHEMA_HEAD = "0004"
+SCHEMA_HEAD = "0005"
 LOCK_TIMEOUT_S = 30.0
 _DRIVERS = frozenset({"sqlite", "postgresql", "postgresql+psycopg", "postgres"})
 

@@ -145,9 +145,7 @@ def test_rules_are_those_that_a_market_order_has_to_keep_too(desk: Desk) -> None
 
 def test_the_price_of_a_symbol_that_is_not_traded_is_not_known(desk: Desk) -> None:
     oms = desk.open()
-    assert oms.last_price("BTC/USDT") == 100
-    assert oms.last_price("NOBODY/USDT") is None
-    assert oms.last_price("ETH/BTC") is None
+    assert oms.last_prices(["BTC/USDT", "NOBODY/USDT", "ETH/BTC"]) == {"BTC/USDT": 100}
 
 
 @pytest.mark.parametrize("status", [500, 503])

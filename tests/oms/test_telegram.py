@@ -261,4 +261,4 @@ def test_what_it_cannot_do_is_refused(desk: Desk) -> None:
         oms.submit(desk.order(type=OrderType.STOP))
     assert desk.server.requests == []
     assert oms.connect().account == "@algo_bot/d1"
-    assert (oms.positions(), oms.last_price("BTC/USDT")) == (None, None)
+    assert (oms.positions(), oms.last_prices(["BTC/USDT"])) == (None, {})

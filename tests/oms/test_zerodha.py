@@ -536,8 +536,7 @@ def test_connecting_says_what_a_person_should_know(desk: Desk) -> None:
 def test_rules_and_prices(desk: Desk) -> None:
     rules = desk.oms.instruments([SBIN, "NOBODY"])
     assert {symbol: (rule.tick_size, rule.lot_size) for symbol, rule in rules.items()} == {SBIN: (Decimal("0.05"), Decimal(1))}
-    assert desk.oms.last_price(SBIN) == Decimal("800.0")
-    assert desk.oms.last_price("NOBODY") is None
+    assert desk.oms.last_prices([SBIN, "NOBODY"]) == {SBIN: Decimal("800.0")}
 
 
 def test_what_it_is_not_for(desk: Desk, tmp_path: Path) -> None:
@@ -561,7 +560,7 @@ def test_a_token_that_has_ended_is_not_tried(desk: Desk) -> None:
         lambda: desk.oms.submit(desk.order()),
         lambda: desk.oms.find(desk.order(), NOON),
         lambda: desk.oms.instruments([INFY]),
-        lambda: desk.oms.last_price(INFY),
+        lambda: desk.oms.last_prices([INFY]),
     )
     for action in actions:
         with pytest.raises(AuthFailed) as caught:

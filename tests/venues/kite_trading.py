@@ -347,11 +347,14 @@ class KiteTradingServer(KiteServer):
         return done({"net": rows, "day": rows})
 
     def _last_prices(self, request: Request) -> Reply:
-        symbol = request.values.get("i", "").removeprefix("NSE:")
-        if symbol not in self.prices:
-            return done({})
-        quote = {"instrument_token": self.shares[symbol].token, "last_price": float(self.prices[symbol])}
-        return done({f"NSE:{symbol}": quote})
+        asked = [value.removeprefix("NSE:") for name, value in request.query if name == "i"]
+        return done(
+            {
+                f"NSE:{symbol}": {"instrument_token": self.shares[symbol].token, "last_price": float(self.prices[symbol])}
+                for symbol in asked
+                if symbol in self.prices
+            }
+        )
 
     def _contract_note(self, request: Request) -> Reply:
         return done([one | {"charges": contract_note(one)} for one in json.loads(request.body)])

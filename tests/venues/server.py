@@ -19,13 +19,14 @@ _PIECES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asked: `values` are the query's and the form's parameters together."""
+    """What a client asked: `values` are the query's and the form's parameters together, `query` those of the query, repeats too."""
 
     method: str
     path: str
     values: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    query: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +153,12 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else b""
             parts = urlsplit(self.path)
-            values = dict(parse_qsl(parts.query, keep_blank_values=True))
+            query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+            values = dict(query)
             if "form" in (self.headers.get("Content-Type") or ""):
                 values |= dict(parse_qsl(body.decode(), keep_blank_values=True))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(method=self.command, path=parts.path, values=values, headers=headers, body=body)
+            request = Request(method=self.command, path=parts.path, values=values, headers=headers, body=body, query=query)
             reply = server.answer(request)
             if reply is None:
                 self.close_connection = True

@@ -75,7 +75,7 @@ class Pipeline:
             limits=config.limits,
             halted=lambda: halt_of(database, config.id),
             rules=self._rules,
-            live_price=oms.last_price,
+            live_price=lambda symbol: oms.last_prices([symbol]).get(symbol),
         )
         policy = LimitPolicy(timeout=timedelta(seconds=config.order.timeout_s), then=config.order.then)
         executor = Executor(journal, oms, self._guard, log, deployment_id=config.id, clock=clock, limit_policy=policy)

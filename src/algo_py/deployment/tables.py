@@ -31,6 +31,14 @@ deployments = sa.Table(
     sa.Column("equity", Amount),
     sa.Column("cleared_at", Moment),
     sa.Column("limits", sa.Text),  # what replaces those of the configuration; null as long as nobody has changed them
+    sa.Column("account", sa.String(64)),  # the account at its venue that it is bound to; null until it has first connected
+    sa.Column("code_hashes", sa.Text),  # of every file that it may execute or read; null where an earlier version made it
+    sa.Column("condition", sa.String(16), nullable=False, server_default=""),  # why the last run could not do its work
+    sa.Column("condition_reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("condition_since", Moment),
+    sa.Column("good_run_at", Moment),  # when a run last could do its work
+    sa.Column("failed_runs", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("bad_runs", sa.Integer, nullable=False, server_default="0"),  # runs since, that could not
 )
 
 runs = sa.Table(
@@ -51,6 +59,20 @@ equity_points = sa.Table(
     sa.Column("time", Moment, primary_key=True),
     sa.Column("cash", Amount, nullable=False),
     sa.Column("equity", Amount, nullable=False),
+)
+
+# What protects each held position now, as its worker last saw it.
+protection = sa.Table(
+    "protection",
+    metadata,
+    sa.Column("deployment_id", sa.String(32), primary_key=True),
+    sa.Column("symbol", sa.String(32), primary_key=True),
+    sa.Column("quantity", Amount, nullable=False),
+    sa.Column("by", sa.String(16), nullable=False),
+    sa.Column("is_wanted", sa.Boolean, nullable=False),
+    sa.Column("stop_price", Amount),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", Moment, nullable=False),
 )
 
 alerts = sa.Table(

@@ -151,9 +151,9 @@ class PaperOMS:
             ledger = fold(Decimal(0), self._fills(connection))
         return [PositionReport(symbol=p.symbol, quantity=p.quantity) for p in ledger.positions.values()]
 
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return None: the paper venue knows no price but those at which it fills."""
-        return None
+    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return none: the paper venue knows no price but those at which it fills."""
+        return {}
 
     def _match(self) -> None:
         """Fill every order whose price is known, in the engine's order: by time, exits first, then the universe's order."""

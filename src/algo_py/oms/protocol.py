@@ -66,5 +66,5 @@ class OMS(OrderGateway, Protocol):
     def positions(self) -> Sequence[PositionReport] | None:
         """Return what the account holds, symbols of the market only; None where the venue cannot say."""
 
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return the price of the latest trade; None where the venue does not say."""
+    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the price of the latest trade of each symbol; one is left out where the venue does not say."""

@@ -23,6 +23,7 @@ paper_orders = sa.Table(
     sa.Column("submitted_at", Moment, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Index("ix_paper_orders_account_status", "account", "status"),
 )
 
 paper_fills = sa.Table(

@@ -121,6 +121,7 @@ class Fill:
 
     `quantity` is what reached or left the account: where the venue keeps its fee back from what was bought, it is less than what
     was traded, and `fee` is the value of what was kept. So cash changes by quantity * price and the fee, on every venue.
+    A fee that was charged in another asset (BNB) names it: `fee_quantity` units of `fee_asset` left the account.
     """
 
     trade_id: str
@@ -131,6 +132,8 @@ class Fill:
     price: Decimal
     fee: Decimal
     time: datetime
+    fee_asset: str | None = None
+    fee_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,7 @@ class OrderReport:
     """What a venue knows of one order. `fills` are all fills so far, oldest first.
 
     `traded` is the quantity that changed hands, before a fee was kept back from it; None where the fills say it.
+    `is_complete` is False for an order that has certainly ended, but of which the venue does not tell any more whether it filled.
     """
 
     client_order_id: str
@@ -146,6 +150,7 @@ class OrderReport:
     reason: str = ""
     fills: tuple[Fill, ...] = ()
     traded: Decimal | None = None
+    is_complete: bool = True
 
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -1,4 +1,4 @@
-"""The tables of orders: the orders themselves, every status they had, their fills, and what is halted."""
+"""The tables of orders: the orders themselves, every status they had, their fills, what else changed the ledger, and what is halted."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ orders = sa.Table(
     sa.Column("planned_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.UniqueConstraint("deployment_id", "sequence"),
+    sa.Index("ix_orders_deployment_status", "deployment_id", "status"),
+    sa.Index("ix_orders_deployment_updated", "deployment_id", "updated_at"),
 )
 
 order_events = sa.Table(
@@ -59,7 +61,34 @@ fills = sa.Table(
     sa.Column("fee", Amount, nullable=False),
     sa.Column("time", Moment, nullable=False),
     sa.Column("recorded_at", Moment, nullable=False),
+    # What the venue charged the fee in, where that is neither quote currency nor kept back from what was bought.
+    sa.Column("fee_asset", sa.String(16)),
+    sa.Column("fee_quantity", Amount),
     sa.UniqueConstraint("venue", "symbol", "trade_id"),
+    sa.Index("ix_fills_deployment_id_id", "deployment_id", "id"),
+)
+
+# What changed a ledger and was no fill: `orders.entries` says what each kind means. `after_fill_id`: the newest fill at that time,
+# so that folding both tables has one order.
+ledger_entries = sa.Table(
+    "ledger_entries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("entry_id", sa.String(64), nullable=False),
+    sa.Column("deployment_id", sa.String(32), nullable=False, index=True),
+    sa.Column("symbol", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("quantity", Amount, nullable=False),
+    sa.Column("cash", Amount, nullable=False),
+    sa.Column("price", Amount),
+    sa.Column("ratio", Amount),
+    sa.Column("reverses", sa.String(64)),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("by", sa.String(32), nullable=False),
+    sa.Column("after_fill_id", sa.Integer, nullable=False),
+    sa.Column("time", Moment, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+    sa.UniqueConstraint("entry_id"),
 )
 
 # `scope` is a deployment's id, or `all`.
@@ -67,6 +96,17 @@ halts = sa.Table(
     "halts",
     metadata,
     sa.Column("scope", sa.String(32), primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.String(32), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+# What keeps a deployment from entering one symbol; everything else goes on.
+symbol_halts = sa.Table(
+    "symbol_halts",
+    metadata,
+    sa.Column("deployment_id", sa.String(32), primary_key=True),
+    sa.Column("symbol", sa.String(32), primary_key=True),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("by", sa.String(32), nullable=False),
     sa.Column("at", Moment, nullable=False),

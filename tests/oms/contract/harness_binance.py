@@ -71,7 +71,7 @@ class BinanceHarness:
         server = self._desk.server
         if trouble is Trouble.CONNECTION_REFUSED:
             server.keeps_connections = False
-            self._oms.last_price(self.symbols[0])
+            self._oms.last_prices([self.symbols[0]])
             server.stop_listening()
         else:
             server.fail(_FAULTS[trouble](server))

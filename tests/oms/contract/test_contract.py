@@ -281,5 +281,6 @@ def test_targets_that_it_does_not_hold_are_never_sent(harness: Harness) -> None:
 
 
 def test_a_price_is_a_price_or_not_known(harness: Harness) -> None:
-    price = harness.oms().last_price(harness.symbols[0])
-    assert price is None or (isinstance(price, Decimal) and price > 0)
+    prices = harness.oms().last_prices(harness.symbols)
+    assert set(prices) <= set(harness.symbols)
+    assert all(isinstance(price, Decimal) and price > 0 for price in prices.values())

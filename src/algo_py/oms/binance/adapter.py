@@ -229,10 +229,12 @@ class BinanceOMS:
         except MISREAD:
             raise self._misread("the account") from None
 
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return the price of the latest trade; None for a symbol that is not traded here."""
-        if not is_of(symbol, self._market):
-            return None
+    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the price of the latest trade of each symbol that is traded here."""
+        prices = {symbol: self._last_price(symbol) for symbol in symbols if is_of(symbol, self._market)}
+        return {symbol: price for symbol, price in prices.items() if price is not None}
+
+    def _last_price(self, symbol: str) -> Decimal | None:
         content = self._connection.attempt(call("public_get_ticker_price", symbol=symbol_id(symbol)), weight=_PRICE_WEIGHT)
         if isinstance(content, Failure):
             if content.is_refusal and content.code == BAD_SYMBOL:

@@ -123,9 +123,9 @@ class TelegramOMS:
         """Return None: a chat does not say what is held."""
         return None
 
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return None: a chat knows no price."""
-        return None
+    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return none: a chat knows no price."""
+        return {}
 
     def _assume_what_nobody_said(self, entry: Entry) -> None:
         if entry.outcome or self._answer_within is None or self._clock.now() - entry.sent_at < self._answer_within:

@@ -37,3 +37,13 @@ telegram_updates = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("is_handled", sa.Boolean, nullable=False),
 )
+
+# A group that became a supergroup has another id from then on.
+telegram_chats = sa.Table(
+    "telegram_chats",
+    metadata,
+    sa.Column("bot", sa.String(32), primary_key=True),
+    sa.Column("chat_id", sa.String(64), primary_key=True),
+    sa.Column("moved_to", sa.String(64), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)

@@ -171,15 +171,17 @@ class ZerodhaOMS:
             lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market), subject="the positions"
         )
 
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return the price of the latest trade; None for a symbol that Kite does not know."""
-        name = f"{EXCHANGE}:{symbol}"
+    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the price of the latest trade of each symbol that Kite knows."""
+        names = {symbol: f"{EXCHANGE}:{symbol}" for symbol in symbols}
+        if not names:
+            return {}
 
-        def price(kite: Any) -> Decimal | None:
-            quotes = kite.ltp(name)
-            return Decimal(str(quotes[name]["last_price"])) if name in quotes else None
+        def prices(kite: Any) -> Mapping[str, Decimal]:
+            quotes = kite.ltp(list(names.values()))
+            return {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
 
-        return self._kite.quote(price, subject=f"the price of {symbol}")
+        return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
 
     def _entry(self, client_order_id: str) -> book.Entry | None:
         found = self._kite.read(lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book")
