@@ -12,11 +12,14 @@ import pytest
 from algo_py.clock import FrozenClock
 from algo_py.database import Database
 from algo_py.errors import VenueDown
+from algo_py.orders.entries import EntryKind, LedgerEntry
 from algo_py.orders.execution import Executor, LimitPolicy
 from algo_py.orders.guard import Guard
 from algo_py.orders.halts import ALL, halt, halt_of, resume
 from algo_py.orders.journal import Journal
+from algo_py.orders.ledger import fold
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
+from algo_py.orders.records import events_of
 from tests.orders.making import BAR, Notebook, request
 
 
@@ -58,7 +61,7 @@ class Book:
             symbol=order.symbol,
             side=order.side,
             quantity=done,
-            price=Decimal(100),
+            price=order.limit_price or Decimal(100),
             fee=Decimal(0),
             time=BAR,
         )
@@ -71,7 +74,7 @@ class Desk:
     def __init__(self, database: Database, journal: Journal, then: Literal["cancel", "market"] = "cancel") -> None:
         self.database, self.journal, self.book, self.log = database, journal, Book(), Notebook()
         self.clock = FrozenClock(BAR)
-        guard = Guard(journal=journal, clock=self.clock, halted=lambda: halt_of(database, "d1"))
+        guard = Guard(journal=journal, clock=self.clock, halted=lambda symbol: halt_of(database, "d1", symbol))
         policy = LimitPolicy(timeout=timedelta(seconds=60), then=then)
         self.executor = Executor(journal, self.book, guard, self.log, deployment_id="d1", clock=self.clock, limit_policy=policy)
 
@@ -182,14 +185,22 @@ def test_halted_nothing_is_sent_until_it_is_resumed(database: Database, journal:
 def test_dust_is_written_off_once_and_keeps_the_cash(database: Database, journal: Journal) -> None:
     desk = Desk(database, journal)
     desk.send(request())
-    dust = replace(
-        request(side=Side.SELL, leg=Leg.EXIT, quantity="0.5"),
-        client_order_id=client_order_id("d1", BAR, "BTC/USDT", Side.SELL, Leg.EXIT, kind="dust"),
-        reason="dust: notional_min: 1 breaks the bound 5",
+    cash = journal.ledger.cash
+    dust = LedgerEntry(
+        entry_id="dust-1",
+        symbol="BTC/USDT",
+        kind=EntryKind.WRITE_OFF,
+        quantity=Decimal("-0.5"),
+        price=Decimal(100),
+        note="dust: notional_min: 1 breaks the bound 5",
+        by="dust",
+        time=BAR,
     )
-    [fill] = journal.write_off(dust)
-    assert journal.write_off(dust) == []
-    assert fill.quantity * fill.price - fill.fee == 0
-    assert journal.positions() == {}
-    assert (journal.orders()[-1].status, journal.orders()[-1].reason) == (OrderStatus.FILLED, dust.reason)
-    assert dust.client_order_id not in desk.book.orders
+    assert journal.book(dust)
+    assert not journal.book(dust)
+    assert (journal.positions(), journal.ledger.cash) == ({}, cash)
+    assert journal.ledger.written_off() == {"BTC/USDT": Decimal("0.5")}
+    back = replace(dust, entry_id="dust-2", quantity=Decimal("0.5"))
+    assert journal.book(back)
+    assert (journal.held("BTC/USDT"), journal.ledger.written_off(), journal.ledger.cash) == (Decimal("0.5"), {}, cash)
+    assert fold(Decimal(0), events_of(database, "d1")).positions == journal.positions()

@@ -60,7 +60,7 @@ def test_an_entry_beyond_a_limit_is_denied_and_an_exit_is_not(limits: Limits, ex
         (Limits(max_orders_per_day=3), Exposure(entries_today=2)),
         (Limits(price_collar_fraction=Decimal("0.02")), Exposure(live_price=Decimal(102))),
         (Limits(price_collar_fraction=Decimal("0.02")), Exposure(live_price=None)),
-        (Limits(), Exposure(positions=HELD, entries_today=99, live_price=Decimal(1))),
+        (Limits(price_collar_fraction=None), Exposure(positions=HELD, entries_today=99, live_price=Decimal(1))),
     ],
 )
 def test_what_just_keeps_a_limit_is_let_through(limits: Limits, exposure: Exposure) -> None:

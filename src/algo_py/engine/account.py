@@ -225,6 +225,32 @@ class Account:
             self._book, self._pools, self._options, s, self._pool(s), self._sign(side) * float(quantity), float(price), float(fee)
         )
 
+    def adjust(self, symbol: str, *, units: float, cash: float, ratio: float = 1.0, price: float | None = None) -> None:
+        """Take over units or cash that came or went without a trade; no fee and no trade is counted.
+
+        ratio: how many new units there are for an old one (2.0 for a split 2:1), by which the position's prices are divided, and
+        with them the levels of its stops. price: of units that open or enlarge a position, None as its average.
+        """
+        for name, value in (("units", units), ("cash", cash)):
+            if not math.isfinite(value):
+                raise InvalidInput(f"{name} must be a number (was {value})")
+        self._refuse_unusable("ratio", ratio)
+        kernel, s = self._kernel, self._place(symbol)
+        book, held = self._book[s], float(self._book[s, kernel.UNITS])
+        self._pools[self._pool(s), kernel.CASH] += cash
+        for column in (kernel.ENTRY_PRICE, kernel.BEST):  # the last price comes from bars, which tell of the split themselves
+            book[column] /= ratio
+        after = held + units
+        if after == 0.0 or held * after < 0.0:
+            book[[kernel.UNITS, kernel.HELD, kernel.BEST, kernel.ENTRY_PRICE, kernel.ENTRY_FEES, kernel.BORROWED]] = 0.0
+            after = 0.0
+        elif held == 0.0:
+            book[kernel.ENTRY_PRICE] = book[kernel.BEST] = price or book[kernel.LAST]
+            book[kernel.LAST] = book[kernel.LAST] or book[kernel.ENTRY_PRICE]
+        elif ratio == 1.0 and abs(after) > abs(held) and price is not None:
+            book[kernel.ENTRY_PRICE] = (held * book[kernel.ENTRY_PRICE] + units * price) / after
+        book[kernel.UNITS] = after
+
     def stop_levels(self, symbol: str) -> StopLevels:
         """Return where the stops of the symbol's open position are for the coming bar."""
         s = self._place(symbol)

@@ -15,7 +15,10 @@ from algo_py.market.instruments import Instrument
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """What holds for every symbol of one market; `fees` and `slippage` are fractions of notional."""
+    """What holds for every symbol of one market; `fees` and `slippage` are fractions of notional.
+
+    plausible_move_fraction: a price that is farther from the last close than this is not believed: it was split, or is nonsense.
+    """
 
     name: str
     title: str
@@ -27,6 +30,7 @@ class Market:
     symbol_example: str
     default_rules: Instrument
     calendar_of: Callable[[], Calendar]
+    plausible_move_fraction: Decimal
 
     @property
     def calendar(self) -> Calendar:
@@ -49,6 +53,8 @@ class Market:
             lot_size=rules.lot_size,
             quantity_min=rules.quantity_min,
             notional_min=rules.notional_min,
+            quantity_max=rules.quantity_max,
+            market_quantity_max=rules.market_quantity_max,
         )
 
 
@@ -66,6 +72,7 @@ _MARKETS = {
             symbol_example="BTC/USDT",
             default_rules=Instrument(symbol="*", lot_size=Decimal("0.00001"), notional_min=Decimal(5)),
             calendar_of=AlwaysOpen,
+            plausible_move_fraction=Decimal(9),  # a fall is believed whatever it is, a rise up to ten times
         ),
         Market(
             name="indian_equity",
@@ -78,6 +85,9 @@ _MARKETS = {
             symbol_example="RELIANCE",
             default_rules=Instrument(symbol="*", tick_size=Decimal("0.05"), lot_size=Decimal(1), quantity_min=Decimal(1)),
             calendar_of=nse_calendar,
+            plausible_move_fraction=Decimal(
+                "0.35"
+            ),  # price bands are 20 % at most; shares with derivatives move in steps of 10 %
         ),
     )
 }

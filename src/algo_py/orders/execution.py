@@ -1,9 +1,11 @@
 """Execution: the one protocol by which an intent becomes exactly one order.
 
-plan (durable) -> risk -> SUBMITTING (durable) -> submit -> record the answer -> follow to an end
+plan (durable) -> risk -> SUBMITTING (durable) -> submit -> sense -> record the answer -> follow to an end
 
 A crash, a time-out or a 5xx between SUBMITTING and the answer leaves the outcome open; then only a look-up by
 client_order_id decides. Nothing is sent again before the venue has said that it does not know the id.
+
+Protection is given up last: an exit is judged, fitted and only then is the stop that rests for its position cancelled.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from algo_py.clock import Clock
-from algo_py.errors import OutcomeUnknown, RateLimited, Rejected, VenueDown
+from algo_py.clock import Clock, monotonic_s
+from algo_py.errors import NotEnough, OutcomeUnknown, RateLimited, Rejected, VenueDown
 from algo_py.orders.guard import Guard
-from algo_py.orders.journal import Journal, JournaledOrder
+from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
+from algo_py.orders.records import JournaledOrder
+from algo_py.orders.risk import in_lots, in_parts
+from algo_py.orders.sense import nonsense
 
 _UNANSWERED = (OutcomeUnknown, RateLimited, VenueDown)
 _AT_VENUE = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
+# What an entry that the account could not pay must be able to pay more, when it is sent once more.
+_CUSHION = Decimal("0.005")
+# The same words about the same order are told once in so many seconds.
+_TOLD_EVERY_S = 60.0
 
 
 class OrderGateway(Protocol):
@@ -50,6 +59,32 @@ class ExecutionLog(Protocol):
     def error(self, event: str, **fields: object) -> object: ...
 
 
+class AccountView(Protocol):
+    """What execution asks about the account when the venue has said no, and whom it tells of an order that makes no sense."""
+
+    def rules_have_changed(self, symbol: str) -> bool:
+        """Ask the venue for its order rules anew; True when those of the symbol are others now."""
+
+    def sellable(self, symbol: str) -> Decimal | None:
+        """Return how much of a position the account really has, at most what the ledger holds; None where nobody can say."""
+
+    def distrust(self, symbol: str, reason: str) -> None:
+        """Halt entries of a symbol, and call a person: what the venue says of its order is not known, or cannot be."""
+
+
+class NoAccountView:
+    """Asks nobody: the rules stay, and the ledger is believed."""
+
+    def rules_have_changed(self, symbol: str) -> bool:
+        return False
+
+    def sellable(self, symbol: str) -> Decimal | None:
+        return None
+
+    def distrust(self, symbol: str, reason: str) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitPolicy:
     """How long a LIMIT order may rest, and what becomes of the rest of it then."""
@@ -59,7 +94,10 @@ class LimitPolicy:
 
 
 class Executor:
-    """Sends the planned orders of one deployment and follows them."""
+    """Sends the planned orders of one deployment and follows them.
+
+    `tick` is called between orders, so that whoever counts heartbeats hears one however long a venue takes.
+    """
 
     def __init__(
         self,
@@ -71,7 +109,11 @@ class Executor:
         deployment_id: str,
         clock: Clock,
         limit_policy: LimitPolicy | None = None,
+        account: AccountView | None = None,
+        tick: Callable[[], object] = lambda: None,
+        look_again_after_s: float = 1.0,
     ) -> None:
+        """`look_again_after_s`: how long after a look-up that found nothing a second one is believed."""
         self._journal = journal
         self._gateway = gateway
         self._guard = guard
@@ -79,6 +121,11 @@ class Executor:
         self._deployment_id = deployment_id
         self._clock = clock
         self._limit_policy = limit_policy or LimitPolicy()
+        self._account: AccountView = account or NoAccountView()
+        self._tick = tick
+        self._look_again_after_s = look_again_after_s
+        self._missing_since_s: dict[str, float] = {}
+        self._told_s: dict[tuple[str, str], float] = {}
 
     def place(self, requests: Sequence[OrderRequest]) -> list[Fill]:
         """Send intents that are journaled as PLANNED, in the given order; return the fills that the answers brought."""
@@ -89,11 +136,8 @@ class Executor:
         new: list[Fill] = []
         for order in self._journal.orders(only_open=True):
             if order.status in _AT_VENUE:
-                report = self._look_up(order)
-                if report is not None:
-                    new += self._record(order.request, report)
-                    if report.status in _AT_VENUE and self._has_rested_too_long(order):
-                        new += self._end_limit(order)
+                self._tick()
+                new += self._follow_one(order)
         return new
 
     def recover(self, is_stale: Callable[[datetime], bool]) -> list[Fill]:
@@ -106,6 +150,7 @@ class Executor:
         for order in self._journal.orders(only_open=True):
             if order.status in _AT_VENUE:
                 continue
+            self._tick()
             if order.status is not OrderStatus.PLANNED:
                 found = self._settle(order)
                 if found is not None:
@@ -132,39 +177,115 @@ class Executor:
         """Cancel the symbol's resting stop, if there is one; return fills that crossed the cancel."""
         return [fill for order in self._resting(symbol) for fill in self._cancel(order, reason)]
 
-    def _place_one(self, request: OrderRequest) -> list[Fill]:
-        before: list[Fill] = []
-        if request.leg is Leg.EXIT and request.type is not OrderType.STOP:
-            before = self.cancel_resting(request.symbol, "its position is closed by another order")
-            if self._resting(request.symbol):
-                # The venue has not said what became of the stop: with both at work the position could be sold twice.
-                self._log.warning("order.waits_for_stop", **_fields(request))
-                return before
-            fitting = self._no_more_than_held(request)
-            if fitting is None:
-                return before
-            request = fitting
-        denial = self._guard.denial(request)
-        if denial is not None:
-            self._journal.mark(request.client_order_id, OrderStatus.DENIED, reason=denial)
-            self._log.warning("order.denied", **_fields(request), reason=denial)
-            return before
-        return before + self._submit(request)
+    def cancel_exits(self, symbol: str, reason: str) -> list[Fill]:
+        """Cancel exits of a symbol that rest with a limit; return fills that crossed the cancel."""
+        orders = [
+            order
+            for order in self._journal.orders(only_open=True)
+            if order.request.symbol == symbol and order.request.leg is Leg.EXIT and order.request.type is OrderType.LIMIT
+        ]
+        return [fill for order in orders for fill in self._cancel(order, reason)]
 
-    def _submit(self, request: OrderRequest) -> list[Fill]:
+    def _place_one(self, request: OrderRequest) -> list[Fill]:
+        self._tick()
+        if request.type is OrderType.STOP:
+            return self._place_stop(request)
+        return self._place_exit(request) if request.leg is Leg.EXIT else self._place_entry(request)
+
+    def _place_stop(self, request: OrderRequest) -> list[Fill]:
+        verdict = self._guard.judge(request)
+        if verdict.denial is not None:
+            return self._deny(request, verdict.denial)
+        return self._submit(request)[0]
+
+    def _place_entry(self, request: OrderRequest, *, cushion: Decimal = Decimal(0)) -> list[Fill]:
+        verdict = self._guard.judge(request, cushion=cushion)
+        if verdict.denial is not None:
+            return self._deny(request, verdict.denial)
+        if verdict.request is not request:
+            smaller = self._instead(verdict.request, quantity=verdict.request.quantity, kind="fit", type_=request.type)
+            covered = f"cash covers {_plain(smaller.quantity)} of {_plain(request.quantity)}"
+            self._expire(request, covered, following=[smaller])
+            request = smaller
+        fills, refusal = self._submit(request)
+        if isinstance(refusal, NotEnough) and not cushion and self._guard.allow_partial:
+            # The market has moved on since its price was asked for: what it costs now is asked for once more, with room to spare.
+            again = self._instead(request, quantity=request.quantity, kind="cushion", type_=request.type)
+            if self._guard.judge(again, cushion=_CUSHION).request.quantity < again.quantity and self._journal.plan_now(again):
+                return self._place_entry(again, cushion=_CUSHION)
+        return fills
+
+    def _place_exit(self, request: OrderRequest) -> list[Fill]:
+        """Send an exit. What protects the position until then is given up last, when nothing speaks against the exit any more."""
+        fitting = self._no_more_than_held(request)
+        if fitting is None:
+            return []
+        denial = self._guard.judge(fitting).denial
+        if denial is not None and self._account.rules_have_changed(fitting.symbol):
+            denial = self._guard.judge(fitting).denial
+        if denial is not None:
+            return self._deny(fitting, denial)
+        before = self.cancel_resting(request.symbol, "its position is closed by another order")
+        if self._resting(request.symbol):
+            # The venue has not said what became of the stop: with both at work the position could be sold twice.
+            self._warn("order.waits_for_stop", fitting, "the venue has not said yet what became of the stop")
+            return before
+        left = self._no_more_than_held(fitting) if before else fitting
+        if left is None:
+            return before
+        for part in self._in_parts(left):
+            fills, refusal = self._submit(part)
+            before += fills if refusal is None else self._exit_again(part)
+        return before
+
+    def _exit_again(self, refused: OrderRequest) -> list[Fill]:
+        """Send an exit that the venue has refused once more, where its rules or the account are other than was believed."""
+        symbol = refused.symbol
+        have_changed = self._account.rules_have_changed(symbol)
+        held, there = abs(self._journal.held(symbol)), self._account.sellable(symbol)
+        rules = self._guard.rules.get(symbol)
+        quantity = min(refused.quantity, held if there is None else min(held, there))
+        quantity = quantity if rules is None else in_lots(quantity, rules)
+        is_other = quantity != refused.quantity or (have_changed and len(in_parts(quantity, rules, is_market=True)) > 1)
+        if quantity <= 0 or not is_other:
+            return []
+        again = self._instead(refused, quantity=quantity, kind="again")
+        if not self._journal.plan_now(again):
+            return []
+        denial = self._guard.judge(again).denial
+        if denial is not None:
+            return self._deny(again, denial)
+        return [fill for part in self._in_parts(again) for fill in self._submit(part)[0]]
+
+    def _in_parts(self, request: OrderRequest) -> list[OrderRequest]:
+        """Return the orders that an exit is sent in, journaled in its place where there are several."""
+        is_market = request.type is OrderType.MARKET
+        quantities = in_parts(request.quantity, self._guard.rules.get(request.symbol), is_market=is_market)
+        if len(quantities) == 1:
+            return [request]
+        parts = [
+            self._instead(request, quantity=quantity, kind=f"part {number}", type_=request.type)
+            for number, quantity in enumerate(quantities, start=1)
+        ]
+        self._expire(request, f"sent in {len(parts)} parts: the venue takes no larger order", following=parts)
+        return parts
+
+    def _submit(self, request: OrderRequest) -> tuple[list[Fill], Rejected | None]:
+        """Send an order once; return the fills that the answer brought, and the venue's no."""
+        self._tick()
         self._journal.mark(request.client_order_id, OrderStatus.SUBMITTING)
         try:
             report = self._gateway.submit(request)
         except Rejected as error:
             self._journal.mark(request.client_order_id, OrderStatus.REJECTED, reason=str(error))
             self._log.warning("order.rejected", **_fields(request), reason=str(error))
+            return [], error
         except _UNANSWERED as error:
             self._journal.mark(request.client_order_id, OrderStatus.UNKNOWN, reason=str(error))
-            self._log.warning("order.unknown", **_fields(request), reason=str(error))
-        else:
-            self._log.info("order.sent", **_fields(request), venue_order_id=report.venue_order_id)
-            return self._record(request, report)
-        return []
+            self._warn("order.unknown", request, str(error))
+            return [], None
+        self._log.info("order.sent", **_fields(request), venue_order_id=report.venue_order_id)
+        return self._record(request, report, planned_at=self._clock.now()), None
 
     def _no_more_than_held(self, request: OrderRequest) -> OrderRequest | None:
         """Return an exit that does not go beyond the position: itself, a smaller one in its place, None for nothing held."""
@@ -177,8 +298,15 @@ class Executor:
         self._log.warning("order.denied", **_fields(request), reason=reason)
         return other
 
-    def _instead(self, request: OrderRequest, *, quantity: Decimal, kind: str) -> OrderRequest:
-        """Return a market order, with an id of its own, for what an order leaves undone."""
+    def _deny(self, request: OrderRequest, denial: str) -> list[Fill]:
+        self._journal.mark(request.client_order_id, OrderStatus.DENIED, reason=denial)
+        self._log.warning("order.denied", **_fields(request), reason=denial)
+        return []
+
+    def _instead(
+        self, request: OrderRequest, *, quantity: Decimal, kind: str, type_: OrderType = OrderType.MARKET
+    ) -> OrderRequest:
+        """Return an order, with an id of its own, for what another one leaves undone; to the market unless told otherwise."""
         own_id = client_order_id(
             self._deployment_id,
             request.bar_time,
@@ -187,7 +315,33 @@ class Executor:
             request.leg,
             kind=f"{kind} {request.client_order_id}",
         )
-        return replace(request, client_order_id=own_id, quantity=quantity, type=OrderType.MARKET, limit_price=None)
+        limit_price = request.limit_price if type_ is OrderType.LIMIT else None
+        return replace(request, client_order_id=own_id, quantity=quantity, type=type_, limit_price=limit_price)
+
+    def _follow_one(self, order: JournaledOrder) -> list[Fill]:
+        own_id = order.request.client_order_id
+        try:
+            report = self._gateway.find(order.request, order.planned_at)
+        except _UNANSWERED as error:
+            self._warn("order.look_up_failed", order.request, str(error))
+            return []
+        if report is None:
+            return self._end_missing(order)
+        self._missing_since_s.pop(own_id, None)
+        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        if report.status in _AT_VENUE and self._has_rested_too_long(order):
+            new += self._end_limit(order)
+        return new
+
+    def _end_missing(self, order: JournaledOrder) -> list[Fill]:
+        """End an order that the venue had accepted and does not know any more, once two look-ups have said so for certain."""
+        own_id, now_s = order.request.client_order_id, monotonic_s()
+        first_s = self._missing_since_s.setdefault(own_id, now_s)
+        if now_s - first_s < self._look_again_after_s:
+            return []
+        del self._missing_since_s[own_id]
+        self._expire(order.request, "the venue does not know it any more")
+        return []
 
     def _has_rested_too_long(self, order: JournaledOrder) -> bool:
         is_limit = order.request.type is OrderType.LIMIT
@@ -201,9 +355,10 @@ class Executor:
         filled = sum((fill.quantity for fill in report.fills), Decimal(0))
         rest = order.request.quantity - (filled if report.traded is None else report.traded)
         if report.status is not OrderStatus.CANCELED or rest <= 0 or self._limit_policy.then != "market":
-            return self._record(order.request, report)
+            return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
         other = self._instead(order.request, quantity=rest, kind="market")
-        return self._record(order.request, report, following=[other]) + self._place_one(other)
+        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity, following=[other])
+        return new if self._journal.order(other.client_order_id) is None else new + self._place_one(other)
 
     def _resting(self, symbol: str) -> list[JournaledOrder]:
         return [
@@ -213,23 +368,30 @@ class Executor:
         ]
 
     def _cancel(self, order: JournaledOrder, reason: str) -> list[Fill]:
+        self._tick()
         if order.status is OrderStatus.PLANNED:
             self._expire(order.request, reason)
             return []
         report = self._cancel_at_venue(order, reason)
-        return [] if report is None else self._record(order.request, report)
+        if report is None:
+            return []
+        return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
 
     def _cancel_at_venue(self, order: JournaledOrder, reason: str) -> OrderReport | None:
         try:
             self._gateway.cancel(order.request, order.planned_at)
         except _UNANSWERED as error:
-            self._log.warning("order.cancel_failed", **_fields(order.request), reason=str(error))
+            self._warn("order.cancel_failed", order.request, str(error))
         else:
             self._log.info("order.cancel", **_fields(order.request), reason=reason)
-        return self._look_up(order)
+        try:
+            return self._gateway.find(order.request, order.planned_at)
+        except _UNANSWERED as error:
+            self._warn("order.look_up_failed", order.request, str(error))
+            return None
 
-    def _expire(self, request: OrderRequest, reason: str) -> None:
-        self._journal.mark(request.client_order_id, OrderStatus.EXPIRED, reason=reason)
+    def _expire(self, request: OrderRequest, reason: str, *, following: Sequence[OrderRequest] = ()) -> None:
+        self._journal.mark(request.client_order_id, OrderStatus.EXPIRED, reason=reason, following=following)
         self._log.warning("order.expired", **_fields(request), reason=reason)
 
     def _settle(self, order: JournaledOrder) -> list[Fill] | None:
@@ -237,22 +399,29 @@ class Executor:
         try:
             report = self._gateway.find(order.request, order.planned_at)
         except _UNANSWERED as error:
-            self._log.warning("order.unknown", **_fields(order.request), reason=str(error))
+            self._warn("order.unknown", order.request, str(error))
             return []
         if report is not None:
-            self._log.info("order.found", **_fields(order.request), status=report.status)
-            return self._record(order.request, report)
+            if report.status not in (OrderStatus.UNKNOWN, order.status):
+                self._warn("order.found", order.request, str(report.status))
+            return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
         self._journal.mark(order.request.client_order_id, OrderStatus.PLANNED, reason="not known at the venue")
         return None
 
-    def _look_up(self, order: JournaledOrder) -> OrderReport | None:
-        try:
-            return self._gateway.find(order.request, order.planned_at)
-        except _UNANSWERED as error:
-            self._log.warning("order.look_up_failed", **_fields(order.request), reason=str(error))
-            return None
-
-    def _record(self, request: OrderRequest, report: OrderReport, *, following: Sequence[OrderRequest] = ()) -> list[Fill]:
+    def _record(
+        self,
+        request: OrderRequest,
+        report: OrderReport,
+        *,
+        planned_at: datetime,
+        filled: Decimal = Decimal(0),
+        following: Sequence[OrderRequest] = (),
+    ) -> list[Fill]:
+        """Record what the venue said, if it can be true; else the outcome is unknown, and a person is called."""
+        why = nonsense(request, report, planned_at=planned_at, now=self._clock.now(), filled=filled)
+        if why:
+            self._distrust(request, f"the venue's answer makes no sense: {why}")
+            return []
         new = self._journal.record(report, following=following)
         for fill in new:
             self._log.info(
@@ -264,7 +433,25 @@ class Executor:
             )
         if report.status in (OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED):
             self._log.warning(f"order.{report.status.lower()}", **_fields(request), reason=report.reason)
+        if not report.is_complete:
+            self._account.distrust(request.symbol, f"the order {request.client_order_id} has ended, {report.reason}")
         return new
+
+    def _distrust(self, request: OrderRequest, reason: str) -> None:
+        own_id = request.client_order_id
+        if self._journal.mark_if_possible(own_id, OrderStatus.UNKNOWN, reason=reason):
+            self._log.warning("order.nonsense", **_fields(request), reason=reason)
+        self._account.distrust(request.symbol, f"the order {own_id}: {reason}")
+
+    def _warn(self, event: str, request: OrderRequest, reason: str) -> None:
+        """Tell it once in a while: an order is looked at every few seconds, and the same words would fill the log."""
+        key, now_s = (request.client_order_id, event), monotonic_s()
+        if now_s - self._told_s.get(key, -_TOLD_EVERY_S) < _TOLD_EVERY_S:
+            return
+        self._told_s[key] = now_s
+        if len(self._told_s) > 1_000:
+            self._told_s = {one: at_s for one, at_s in self._told_s.items() if now_s - at_s < _TOLD_EVERY_S}
+        self._log.warning(event, **_fields(request), reason=reason)
 
 
 def _fields(request: OrderRequest) -> dict[str, object]:

@@ -70,8 +70,9 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     # know the id: that is what permits a second submit.
     _S.SUBMITTING: _VENUE_SAYS | {_S.UNKNOWN, _S.PLANNED},
     _S.UNKNOWN: _VENUE_SAYS | {_S.PLANNED},
-    _S.ACCEPTED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
-    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED}),
+    # UNKNOWN: the venue says of it what cannot be, so nobody knows where it stands.
+    _S.ACCEPTED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELED, _S.EXPIRED, _S.REJECTED, _S.UNKNOWN}),
+    _S.PARTIALLY_FILLED: frozenset({_S.FILLED, _S.CANCELED, _S.EXPIRED, _S.UNKNOWN}),
     # A cancel and a fill can cross on their way: the fill is what happened.
     _S.CANCELED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),
     _S.EXPIRED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED}),

@@ -1,13 +1,13 @@
 """Risk: what an order must keep before it may be sent. Pure functions; a broken rule is recorded as DENIED.
 
-Limits hold entries back and never exits: a position that may not be closed is the greater risk. Only a halt holds back both.
+Limits hold entries back and never exits: a position that may not be closed is the greater risk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,9 @@ from algo_py.market import Instrument
 from algo_py.orders.model import Leg, OrderRequest, OrderType
 
 _LOT_TOLERANCE = Decimal("1e-9")
+_SMALLEST = Decimal("1e-8")
+# An entry whose market has moved so far since it was decided is another trade than the one that was tested.
+DEFAULT_COLLAR = Decimal("0.05")
 
 
 class Limits(BaseModel):
@@ -34,7 +37,11 @@ class Limits(BaseModel):
     max_open_positions: int | None = Field(None, ge=1, description="Most symbols held at once")
     max_orders_per_day: int | None = Field(None, ge=1, description="Most entries sent on one day (UTC)")
     price_collar_fraction: Decimal | None = Field(
-        None, gt=0, lt=1, allow_inf_nan=False, description="Farthest that the venue's price may be from the last bar's close"
+        DEFAULT_COLLAR,
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="Farthest that the venue's price may be from the last bar's close",
     )
     max_daily_loss: Decimal | None = Field(
         None, gt=0, allow_inf_nan=False, description="Loss since the day began (UTC) at which the deployment is halted"
@@ -112,6 +119,29 @@ def below_minimum(quantity: Decimal, price: Decimal, rules: Instrument) -> Denia
     if quantity * price < rules.notional_min:
         return Denial(rule="notional_min", value=quantity * price, bound=rules.notional_min)
     return None
+
+
+def affordable(quantity: Decimal, unit_cost: Decimal, cash: Decimal, rules: Instrument | None) -> Decimal:
+    """Return how much of a quantity cash pays at this cost of a unit, in whole lots; all of it where that is enough."""
+    if quantity * unit_cost <= cash:
+        return quantity
+    most = max(cash, Decimal(0)) / unit_cost
+    return most.quantize(_SMALLEST, rounding=ROUND_DOWN) if rules is None or not rules.lot_size else in_lots(most, rules)
+
+
+def in_parts(quantity: Decimal, rules: Instrument | None, *, is_market: bool) -> list[Decimal]:
+    """Split a quantity into orders that the venue takes, as equal as its lots allow; one where it has no such bound."""
+    bounds = () if rules is None else (rules.quantity_max, rules.market_quantity_max if is_market else Decimal(0))
+    most = min((bound for bound in bounds if bound), default=quantity)
+    if rules is None or quantity <= most or most < rules.lot_size:
+        return [quantity]
+    count = int(-(-quantity // most))
+    while True:
+        each = in_lots(quantity / count, rules)
+        last = quantity - each * (count - 1)
+        if last <= most:
+            return [last, *[each] * (count - 1)]
+        count += 1
 
 
 def in_lots(quantity: Decimal, rules: Instrument) -> Decimal:

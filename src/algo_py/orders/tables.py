@@ -1,4 +1,4 @@
-"""The tables of orders: the orders themselves, every status they had, their fills, what else changed the ledger, and what is halted."""
+"""The tables of orders: the orders, every status they had, their fills, what else changed a ledger, and what is halted."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ fills = sa.Table(
     sa.Index("ix_fills_deployment_id_id", "deployment_id", "id"),
 )
 
-# What changed a ledger and was no fill: `orders.entries` says what each kind means. `after_fill_id`: the newest fill at that time,
-# so that folding both tables has one order.
+# What changed a ledger and was no fill: `orders.entries` says what each kind means. `after_fill_id`: the newest fill then, so
+# that folding both tables has one order.
 ledger_entries = sa.Table(
     "ledger_entries",
     metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -40,18 +40,27 @@ class Bars(Mapping[str, pd.DataFrame]):
         self._wide: dict[str, pd.DataFrame] = {}
 
     @classmethod
-    def from_frames(cls, frames: Mapping[str, pd.DataFrame], *, market: str | None = None, timeframe: str | None = None) -> Bars:
-        """Build bars from each symbol's own frame.
+    def from_frames(
+        cls,
+        frames: Mapping[str, pd.DataFrame],
+        *,
+        market: str | None = None,
+        timeframe: str | None = None,
+        may_lack: Container[str] = (),
+    ) -> Bars:
+        """Build bars from each symbol's own frame; only those in `may_lack` may have no bars.
 
         Every frame has a UTC DatetimeIndex of open times and the five columns; more columns are left out. Unsorted or
         duplicate times, prices that are not finite and above 0, and negative volumes are refused by symbol and name.
         """
         if not frames:
             raise NoData("no symbol was given", remedy="Name at least one.")
-        own = {symbol: _checked(symbol, frame) for symbol, frame in frames.items()}
-        index = _union([frame.index for frame in own.values()])
+        own = {symbol: _checked(symbol, frame, may_lack=symbol in may_lack) for symbol, frame in frames.items()}
+        index = _union([frame.index for frame in own.values() if len(frame)])
         fields = {name: np.full((len(index), len(own)), np.nan, order="F") for name in COLUMNS}
         for column, frame in enumerate(own.values()):
+            if frame.empty:
+                continue
             rows = slice(None) if len(frame) == len(index) else index.get_indexer(frame.index)
             for name in COLUMNS:
                 fields[name][rows, column] = frame[name].to_numpy(dtype=np.float64)
@@ -125,6 +134,8 @@ class Bars(Mapping[str, pd.DataFrame]):
 
 
 def _union(indexes: list[pd.Index]) -> pd.DatetimeIndex:
+    if not indexes:
+        raise NoData("there are no bars of any symbol")
     union = indexes[0]
     for index in indexes[1:]:
         if not index.equals(union):
@@ -132,7 +143,7 @@ def _union(indexes: list[pd.Index]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(union, name="open_time")
 
 
-def _checked(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
+def _checked(symbol: str, frame: pd.DataFrame, *, may_lack: bool) -> pd.DataFrame:
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex) or str(index.tz) != "UTC":
         raise InvalidInput(f"the bars of {symbol} need open times in UTC as their index (was {index.dtype})")
@@ -140,6 +151,8 @@ def _checked(symbol: str, frame: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise InvalidInput(f"the bars of {symbol} have no column {missing[0]!r}")
     if frame.empty:
+        if may_lack:
+            return frame
         raise NoData(f"there are no bars of {symbol}")
     if not index.is_unique:
         raise InvalidInput(f"the bars of {symbol} have the time {index[index.duplicated()][0]} twice")
