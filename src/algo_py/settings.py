@@ -32,6 +32,7 @@ class SupervisorSettings(BaseModel):
     open_files: int = Field(1024, ge=64, description="How many files a deployment may hold open")
     stop_grace_s: float = Field(15.0, gt=0, description="How long a deployment may take to stop before it is killed")
     close_grace_s: float = Field(120.0, gt=0, description="How long closing positions may take when a deployment is stopped")
+    alert_after_bad_runs: int = Field(3, ge=1, description="Runs in a row without usable bars after which a person is called")
     restart_limit: int = Field(5, ge=0, description="Crashes within the window below after which it is given up")
     restart_window_s: float = Field(600.0, gt=0, description="The window in which crashes are counted")
     idle_exit_s: float = Field(900.0, gt=0, description="How long the supervisor stays when nothing should run")
@@ -83,7 +84,19 @@ class DataSettings(BaseModel):
         return {**_USUAL_SOURCES, **sources}
 
 
-AlertName = Literal["error", "halted", "crash_loop", "stalled", "rejected", "missed_runs", "run_failed", "summary"]
+AlertName = Literal[
+    "error",
+    "unprotected",
+    "halted",
+    "crash_loop",
+    "stalled",
+    "rejected",
+    "stuck_order",
+    "no_data",
+    "missed_runs",
+    "run_failed",
+    "summary",
+]
 
 
 class AlertSettings(BaseModel):

@@ -20,9 +20,9 @@ from algo_py.deployment.supervisor import lock_path
 from algo_py.oms.binance.placing import own_id
 from algo_py.oms.tables import paper_fills, paper_orders
 from algo_py.orders.halts import all_halts
-from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.ledger import fold
 from algo_py.orders.model import Fill, OrderStatus, OrderType
+from algo_py.orders.records import JournaledOrder
 from tests.deployment.chaos_world import CASH, DEPOSIT, SYMBOLS, Member, World, open_files
 from tests.deployment.test_replay import of_the_backtest, of_the_replay
 from tests.processes import supervisors

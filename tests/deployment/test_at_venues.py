@@ -18,10 +18,12 @@ from algo_py.deployment.store import DeploymentStore
 from algo_py.finstore import FinStore
 from algo_py.oms import OMS
 from algo_py.oms.binance import BinanceOMS
-from algo_py.orders.halts import halt_of
+from algo_py.orders.entries import EntryKind
+from algo_py.orders.halts import halted_symbols
 from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import fold
 from algo_py.orders.model import OrderStatus, OrderType, Side, from_float
+from algo_py.orders.records import entries_of, events_of
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.conftest import Save
@@ -50,7 +52,14 @@ class Life:
         DeploymentStore(database).add(config, created_at=clock.now())
         log = Notebook()
         account = oms.connect().account
-        journal = Journal(database, clock, deployment_id=config.id, venue=oms.name, account=account)
+        journal = Journal(
+            database,
+            clock,
+            deployment_id=config.id,
+            venue=oms.name,
+            account=account,
+            initial_cash=from_float(config.backtest.initial_cash),
+        )
         pipeline = Pipeline(
             config=config,
             database=database,
@@ -63,6 +72,8 @@ class Life:
             clock=clock,
             last_bar_time=None,
             began_at=clock.now(),
+            watch_every_s=0.0,
+            confirm_after_s=0.0,
         )
         pipeline.recover(clock.now())
         return cls(pipeline, journal, log, config.id)
@@ -125,27 +136,21 @@ def test_at_binance_the_books_stay_equal_whatever_asset_takes_the_fee(
     sent = [order for order in orders if order.venue_order_id]
     assert len(sent) > 30
 
-    ledger = fold(from_float(10_000.0), life.journal.fills())
+    entries = entries_of(open_workspace_database(workspace), life.deployment_id)
+    ledger = fold(from_float(10_000.0), events_of(open_workspace_database(workspace), life.deployment_id))
     for symbol in SYMBOLS:
         balance = binance.matching.balance(symbol.split("/", maxsplit=1)[0])
         held = ledger.positions[symbol].quantity if symbol in ledger.positions else Decimal(0)
-        dust = sum(
-            (
-                order.request.quantity
-                for order in orders
-                if order.request.symbol == symbol and order.request.reason.startswith("dust")
-            ),
-            Decimal(0),
-        )
+        dust = -sum((entry.quantity for entry in entries if entry.symbol == symbol), Decimal(0))
         assert balance.free + balance.locked == held + dust
     if fee_asset == "base":
-        assert any(order.request.reason.startswith("dust") for order in orders)
+        assert any(entry.kind is EntryKind.WRITE_OFF for entry in entries)
         assert life.events("position.dust")
     quote = binance.matching.balance("USDT")
     assert quote.free + quote.locked - Decimal(100_000) == ledger.cash - Decimal(10_000)
 
 
-def test_two_deployments_share_an_account_and_a_sale_by_hand_halts_both(
+def test_two_deployments_share_an_account_and_a_sale_by_hand_halts_its_symbol(
     workspace: Workspace, manager: DeploymentManager, save: Save, binance: BinanceTradingServer, tmp_path: Path
 ) -> None:
     save(symbols=SYMBOLS, params={"fast": 2, "slow": 5}, size=0.3)
@@ -166,20 +171,20 @@ def test_two_deployments_share_an_account_and_a_sale_by_hand_halts_both(
     )
 
     balance.free -= one.journal.held("BTC/USDT") / 2
-    sent = len(binance.matching.orders)
     one.pipeline.run(clock.now())
     database = open_workspace_database(workspace)
     for life in (one, other):
-        halted = halt_of(database, life.deployment_id)
-        assert halted is not None
-        assert "BTC/USDT: the deployments hold" in halted.reason
-    clock.sleep(3600)
-    for life in (one, other):
-        life.pipeline.run(clock.now())
-    assert len(binance.matching.orders) == sent
-    assert all(
-        "halted" in order.reason for life in (one, other) for order in life.journal.orders() if order.status is OrderStatus.DENIED
-    )
+        assert set(halted_symbols(database, life.deployment_id)) == {"BTC/USDT"}
+        assert "BTC/USDT: the deployments hold" in halted_symbols(database, life.deployment_id)["BTC/USDT"].reason
+    while one.journal.held("BTC/USDT") or other.journal.held("BTC/USDT"):
+        _walk(one, workspace, binance, clock, hours=1)
+        other.pipeline.run(clock.now() - timedelta(hours=1))
+        if not one.journal.held("BTC/USDT") or not other.journal.held("BTC/USDT"):
+            break
+    sold = [order for life in (one, other) for order in life.journal.orders() if order.request.side is Side.SELL]
+    assert any(order.request.symbol == "BTC/USDT" and order.status is OrderStatus.FILLED for order in sold), "exits go on"
+    denied = [order for life in (one, other) for order in life.journal.orders() if order.status is OrderStatus.DENIED]
+    assert all(order.request.side is Side.BUY and order.request.symbol == "BTC/USDT" for order in denied)
 
 
 def test_at_zerodha_a_daily_strategy_trades_at_half_past_nine(

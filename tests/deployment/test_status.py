@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from algo_py.deployment.status import Halting, Observation, State, Status, Verdict, Wanted, judge
+from algo_py.deployment.status import Observation, State, Status, Trouble, Verdict, Wanted, judge
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 SINCE = NOW - timedelta(hours=1)
@@ -19,7 +19,7 @@ def status(
     reason: str = "",
     supervised: bool = True,
     overdue_s: float | None = None,
-    halt: Halting | None = None,
+    halt: Trouble | None = None,
 ) -> Verdict:
     return judge(
         Observation(
@@ -94,7 +94,7 @@ def test_a_run_that_is_overdue_makes_a_deployment_late() -> None:
 
 
 def test_a_halt_is_shown_since_it_began_and_only_of_what_lives() -> None:
-    halt = Halting(reason="max_daily_loss", at=NOW - timedelta(minutes=5))
+    halt = Trouble(reason="max_daily_loss", at=NOW - timedelta(minutes=5))
     assert status(State.RUNNING, halt=halt) == Verdict(status=Status.HALTED, reason="max_daily_loss", since=halt.at)
     assert status(State.STOPPED, alive=False, halt=halt).status is Status.STOPPED
 

@@ -14,8 +14,8 @@ from algo_py.deployment import Deployment, DeploymentManager
 from algo_py.deployment.closing import CLOSED_ON_STOPPING
 from algo_py.deployment.store import DeploymentStore
 from algo_py.errors import Refused
-from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.model import OrderStatus, Side
+from algo_py.orders.records import JournaledOrder
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.conftest import Save

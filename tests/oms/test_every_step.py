@@ -26,8 +26,9 @@ from algo_py.database import Database, open_database
 from algo_py.oms import OMS
 from algo_py.orders.execution import Executor
 from algo_py.orders.guard import Guard
-from algo_py.orders.journal import Journal, orders_of
+from algo_py.orders.journal import Journal
 from algo_py.orders.model import Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
+from algo_py.orders.records import orders_of
 from tests.finstore.processes import forked
 from tests.oms import binance_desk, zerodha_desk
 from tests.orders.making import Notebook

@@ -19,7 +19,7 @@ _PIECES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asked: `values` are the query's and the form's parameters together, `query` those of the query, repeats too."""
+    """What a client asked: `values` are the query's and the form's parameters together, `query` the former, repeats too."""
 
     method: str
     path: str

@@ -83,6 +83,23 @@ class AlertingLog:
                 self._failing_since = self._first_failed(str(structlog.contextvars.get_contextvars().get("run_id", "")))
             told = f"{fields.get('reason')}\nFurther failures are not told until a run succeeds."
             self._call(AlertKind.RUN_FAILED, f"{self._id} {self._failing_since}", "a run failed", told)
+        elif event == "position.unprotected":
+            told = f"{fields.get('quantity')} {fields.get('symbol')} are held without protection: {fields.get('reason')}"
+            about = f"{self._id} {fields.get('symbol')} {fields.get('since')}"
+            self._call(AlertKind.UNPROTECTED, about, "a position is not protected", told)
+        elif event == "symbol.halted":
+            told = f"{fields.get('symbol')} is not entered any more: {fields.get('reason')}"
+            self._call(AlertKind.HALTED, f"{self._id} {fields.get('symbol')} {fields.get('reason')}", "a symbol is halted", told)
+        elif event == "order.stuck":
+            told = (
+                f"{fields.get('side')} {fields.get('quantity')} {fields.get('symbol')} is {fields.get('status')} since "
+                f"{fields.get('since')}: {fields.get('reason')}\nLook at the venue, and settle it: algo-py settle"
+            )
+            self._call(AlertKind.STUCK_ORDER, fields.get("client_order_id"), "nobody hears of an order", told)
+        elif event == "deployment.no_data":
+            told = f"{fields.get('runs')} runs in a row: {fields.get('reason')}"
+            about = f"{self._id} {structlog.contextvars.get_contextvars().get('run_id', '')}"
+            self._call(AlertKind.NO_DATA, about, "there are no usable bars", told)
         elif event == "deployment.not_closed":
             about = f"{self._id} {structlog.contextvars.get_contextvars().get('run_id', fields.get('reason'))}"
             self._call(AlertKind.ERROR, about, "its positions are not closed", str(fields.get("reason")))

@@ -22,10 +22,13 @@ class AlertKind(StrEnum):
     """Why a person is called."""
 
     ERROR = "error"  # a deployment has ended because it could not go on
+    UNPROTECTED = "unprotected"  # a position that should be protected and is not
     HALTED = "halted"
     CRASH_LOOP = "crash_loop"
     STALLED = "stalled"
     REJECTED = "rejected"  # an order that the venue refused
+    STUCK_ORDER = "stuck_order"  # an order that nobody hears of for longer than it may take
+    NO_DATA = "no_data"
     MISSED_RUNS = "missed_runs"
     RUN_FAILED = "run_failed"
     SUMMARY = "summary"

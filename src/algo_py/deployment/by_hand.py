@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.model import Fill, OrderReport, OrderStatus
+from algo_py.orders.records import JournaledOrder
 
 SETTLED_BY_HAND = "settled by hand"
 

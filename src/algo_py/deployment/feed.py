@@ -6,7 +6,7 @@ that have closed, and only after the orders are out does `see_opens` show the op
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,9 +15,10 @@ import pandas as pd
 
 from algo_py.clock import monotonic_s
 from algo_py.deployment.config import DeploymentConfig, Replay
-from algo_py.errors import NoData
+from algo_py.errors import Damaged, NoData
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
+from algo_py.finstore.frames import Block, to_frame
 from algo_py.market import latest_closed_open
 from algo_py.oms.triggers import PriceBar
 from algo_py.orders.execution import ExecutionLog
@@ -31,10 +32,14 @@ class Feed(Protocol):
     """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
-        """Return the bars that have closed by `now`; None when there are none. Raises NoData when they are stale.
+        """Return the bars that have closed by `now`; None when there are none. Raises NoData when no symbol's can be trusted.
 
         `as_stored` is for what is past: nothing is fetched, and bars may be stale.
         """
+
+    @property
+    def incomplete(self) -> Mapping[str, str]:
+        """Why the bars of a symbol cannot be trusted, as of the last `see_closes`: something is missing or stale."""
 
     def see_opens(self, now: datetime) -> None:
         """From here on fills may use the opens of bars that have begun by `now`."""
@@ -57,6 +62,7 @@ class ReplayFeed:
         self._close_of = dict(zip(self._bars.index, self._closes, strict=True))
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
         self._rows_closed = 0
+        self.incomplete: Mapping[str, str] = {}  # as the backtest saw them
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
@@ -104,18 +110,27 @@ class LiveFeed:
         self._quote = quote
         self._log = log
         self._bars: Bars | None = None
+        self.incomplete: Mapping[str, str] = {}
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
-        if self._fill is not None and not as_stored:
-            self._fill_gaps(self._fill)
-        bars = _read(self._store, self._config, end=None)
+        problems = self._fill_gaps(self._fill) if self._fill is not None and not as_stored else {}
+        frames, unreadable = _frames(self._store, self._config)
+        if len(unreadable) == len(frames):
+            raise NoData("; ".join(dict.fromkeys(unreadable.values())), remedy="Bring FinStore up to date.")
+        bars = _bars_of(frames, self._config, may_lack=unreadable)
+        problems = unreadable | problems
         if not as_stored:
-            self._refuse_stale(bars, now)
+            problems = self._stale(bars, now) | problems
+            self.incomplete = problems
+        if not as_stored and len(problems) == len(bars.symbols):
+            told = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in _by_problem(problems).items())
+            raise NoData(f"the bars are not complete: {told}", remedy="Nothing is decided on such bars.")
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
         self._bars = bars.head(rows)
         return self._bars
 
-    def _fill_gaps(self, fill: Callable[[], FillReport]) -> None:
+    def _fill_gaps(self, fill: Callable[[], FillReport]) -> dict[str, str]:
+        """Bring the bars up to date; return why those of a symbol are not."""
         began_s = monotonic_s()
         report = fill()
         self._log.info(
@@ -126,21 +141,23 @@ class LiveFeed:
             revised=report.revised,
             requests=report.requests,
         )
-        if not report.is_complete:
-            raise NoData(f"the bars are not complete: {'; '.join(report.problems)}", remedy="Nothing is traded on such bars.")
+        return {
+            symbol: one.problem or "the newest bar is not there yet"
+            for symbol, one in report.by_symbol.items()
+            if not one.is_complete
+        }
 
-    def _refuse_stale(self, bars: Bars, now: datetime) -> None:
-        """Refuse bars of which the newest is missing: for every symbol, or for any when nobody has looked where it is."""
+    def _stale(self, bars: Bars, now: datetime) -> dict[str, str]:
+        """Return the symbols whose newest bar is missing: when it is missing for all, or when nobody has looked where it is."""
         expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
-        newest = {symbol: bars[symbol].index[-1] for symbol in bars.symbols}
+        newest = {symbol: bars[symbol].index[-1] for symbol in bars.symbols if len(bars[symbol])}
         stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected)}
-        if len(stale) == len(newest) or (stale and self._fill is None):
-            symbol, moment = next(iter(stale.items()))
-            raise NoData(
-                f"the newest bar of {symbol} opened at {moment:%Y-%m-%d %H:%M} UTC, "
-                f"but the one of {expected:%Y-%m-%d %H:%M} has closed",
-                remedy="Nothing is traded on stale bars; bring FinStore up to date.",
-            )
+        if len(stale) < len(newest) and self._fill is not None:
+            return {}
+        return {
+            symbol: f"its newest bar opened at {moment:%Y-%m-%d %H:%M} UTC, but the one of {expected:%Y-%m-%d %H:%M} has closed"
+            for symbol, moment in stale.items()
+        }
 
     def see_opens(self, now: datetime) -> None:
         """Nothing to do: a live price is known as soon as it is stored."""
@@ -183,9 +200,31 @@ def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> I
         yield PriceBar(time, float(opens[row]), float(highs[row]), float(lows[row]))
 
 
+def _by_problem(problems: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for symbol, problem in problems.items():
+        found.setdefault(problem, []).append(symbol)
+    return found
+
+
 def _read(store: FinStore, config: DeploymentConfig, *, end: datetime | None) -> Bars:
     wanted = config.backtest
     frames = {
         symbol: store.read(wanted.market, wanted.timeframe, symbol, start=wanted.start, end=end) for symbol in wanted.symbols
     }
-    return Bars.from_frames(frames, market=wanted.market, timeframe=wanted.timeframe)
+    return _bars_of(frames, config)
+
+
+def _frames(store: FinStore, config: DeploymentConfig) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Return the frame of each symbol, and why one cannot be read; such a one is empty."""
+    wanted, frames, unreadable = config.backtest, {}, {}
+    for symbol in wanted.symbols:
+        try:
+            frames[symbol] = store.read(wanted.market, wanted.timeframe, symbol, start=wanted.start, end=None)
+        except (NoData, Damaged) as error:
+            frames[symbol], unreadable[symbol] = to_frame(Block.empty()), str(error)
+    return frames, unreadable
+
+
+def _bars_of(frames: Mapping[str, pd.DataFrame], config: DeploymentConfig, *, may_lack: Container[str] = ()) -> Bars:
+    return Bars.from_frames(frames, market=config.backtest.market, timeframe=config.backtest.timeframe, may_lack=may_lack)

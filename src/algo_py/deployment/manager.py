@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,21 +18,25 @@ import sqlalchemy as sa
 from algo_py.backtest import Snapshot
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.deployment.alerts import Alert, newest_alerts
+from algo_py.deployment.booking import Booking, book
 from algo_py.deployment.by_hand import Outcome, report_by_hand
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
 from algo_py.deployment.processes import ProcessLock, is_locked
+from algo_py.deployment.protection_rows import ProtectedBy, Protection, protection_of, unprotected
 from algo_py.deployment.purge import purge_deployment
 from algo_py.deployment.request import DeploymentRequest, configured
 from algo_py.deployment.source import copy_strategy
-from algo_py.deployment.status import Halting, Observation, State, Status, Wanted, judge
+from algo_py.deployment.status import Observation, State, Status, Trouble, Wanted, judge
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
-from algo_py.orders.halts import ALL, Halt, all_halts, halt, halt_of, resume
-from algo_py.orders.journal import Journal, JournaledOrder, fills_of, orders_of
+from algo_py.orders.entries import LedgerEntry
+from algo_py.orders.halts import ALL, BY_PERSON, Halt, all_halts, halt, halt_of, halted_symbols, halts_by_deployment, resume
+from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import Ledger, fold
 from algo_py.orders.model import Fill, OrderStatus, from_float
+from algo_py.orders.records import JournaledOrder, entries_of, events_of, fills_of, orders_of
 from algo_py.orders.risk import Limits
 from algo_py.orders.tables import orders
 from algo_py.settings import Workspace
@@ -63,6 +67,17 @@ class Deployment:
     @property
     def config(self) -> DeploymentConfig:
         return self.row.config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """What was resumed: the halts that were lifted, and whether a replay was paused. False when there was nothing."""
+
+    halts: tuple[Halt, ...]
+    was_paused: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.halts) or self.was_paused
 
 
 class DeploymentManager:
@@ -102,13 +117,16 @@ class DeploymentManager:
 
     def list(self, *, cleared: bool = False) -> Sequence[Deployment]:
         """Return all deployments that are not cleared, or the archive of those that are, oldest first."""
-        halts = all_halts(self._database)
-        return [self._judged(row, halts.get(ALL) or halts.get(row.id)) for row in self._store.all(cleared=cleared)]
+        halts = halts_by_deployment(self._database)
+        missing = unprotected(self._database)
+        return [
+            self._judged(row, halts.get(ALL) or halts.get(row.id), missing.get(row.id, []))
+            for row in self._store.all(cleared=cleared)
+        ]
 
     def show(self, id_or_name: str) -> Deployment:
         """Return one deployment. Here and in every method that only reads, a cleared one is found by its id."""
-        row = self._known(id_or_name)
-        return self._judged(row, halt_of(self._database, row.id))
+        return self._judge_alone(self._known(id_or_name))
 
     def orders(self, id_or_name: str) -> Sequence[JournaledOrder]:
         """Return a deployment's orders in the order in which they were decided."""
@@ -121,7 +139,52 @@ class DeploymentManager:
     def ledger(self, id_or_name: str) -> Ledger:
         """Return a deployment's cash and positions, folded from its fills."""
         row = self._known(id_or_name)
-        return fold(from_float(row.config.backtest.initial_cash), fills_of(self._database, row.id))
+        return fold(from_float(row.config.backtest.initial_cash), events_of(self._database, row.id))
+
+    def entries(self, id_or_name: str) -> Sequence[LedgerEntry]:
+        """Return what changed a deployment's ledger and was no fill, oldest first."""
+        return entries_of(self._database, self._known(id_or_name).id)
+
+    def protection(self, id_or_name: str) -> Sequence[Protection]:
+        """Return for each position that is held what protects it now, by symbol.
+
+        What a process was to look at itself is protected by nobody once that process does not live any more.
+        """
+        row = self._known(id_or_name)
+        is_alive = is_locked(self._workspace.deployments / row.id / "lock")
+        known = {one.symbol: one for one in protection_of(self._database, row.id)}
+        wanted = row.config.backtest
+        is_wanted = any(level is not None for level in (wanted.stop_loss, wanted.take_profit, wanted.trailing_stop))
+        found = []
+        for symbol, position in self.ledger(row.id).positions.items():
+            one = known.get(symbol) or Protection(
+                symbol=symbol,
+                quantity=position.quantity,
+                by=ProtectedBy.NONE,
+                is_wanted=is_wanted,
+                stop_price=None,
+                reason="its process has not looked at it yet" if is_wanted else "no stop is configured",
+                since=row.since,
+            )
+            if not is_alive and one.by in (ProtectedBy.WORKER, ProtectedBy.EXIT):
+                one = replace(one, by=ProtectedBy.NONE, reason=f"its process is not running; {one.reason}")
+            if not is_alive and one.by is ProtectedBy.VENUE_STOP and row.config.oms == "paper":
+                one = replace(one, by=ProtectedBy.NONE, reason="a stop on paper acts while its process runs")
+            found.append(one)
+        return found
+
+    def halts(self, id_or_name: str) -> Sequence[Halt]:
+        """Return what keeps a deployment from entering: all of it, or single symbols."""
+        row = self._known(id_or_name)
+        whole = halt_of(self._database, row.id)
+        return [*([] if whole is None else [whole]), *halted_symbols(self._database, row.id).values()]
+
+    def book(self, id_or_name: str, booking: Booking) -> str:
+        """Book what happened to a deployment's ledger by other hands; return what was booked, in words.
+
+        One that lives takes it over within seconds. Raises NotFound, InvalidInput, Refused.
+        """
+        return book(self._database, self._clock, self._known(id_or_name), booking)
 
     def runs(self, id_or_name: str, *, last: int = 100) -> Sequence[RunRow]:
         """Return the newest runs, oldest first."""
@@ -172,8 +235,12 @@ class DeploymentManager:
         return self.show(deployment.id)
 
     def restart(self, id_or_name: str) -> Deployment:
-        """Start a deployment that has ended; it reconciles and goes on where it was."""
+        """Start a deployment that has ended, or was stopped and is watching; it reconciles and goes on where it was."""
         deployment = self._current(id_or_name)
+        if deployment.row.state is State.WATCHING and deployment.row.wanted is Wanted.STOPPED:
+            self._store.want(deployment.id, Wanted.RUNNING, at=self._clock.now())
+            self.ensure_supervisor()
+            return self.show(deployment.id)
         if not deployment.status.has_ended:
             raise Conflict(f"{deployment.name} is {deployment.status}", remedy="Stop it first.")
         if deployment.row.state is State.FINISHED:
@@ -226,25 +293,34 @@ class DeploymentManager:
         return next(one for one in self.orders(deployment.id) if one.request.client_order_id == client_order_id)
 
     def halt(self, id_or_name: str | None, *, reason: str) -> None:
-        """Keep a deployment (None: every one) from sending any order, from its next one on. Its process goes on."""
+        """Keep a deployment (None: every one) from entering, from its next order on. Exits, stops and its process go on."""
         scope = ALL if id_or_name is None else self._store.get(id_or_name).id
-        halt(self._database, scope, reason=reason, by="a person", at=self._clock.now())
+        halt(self._database, scope, reason=reason, by=BY_PERSON, at=self._clock.now())
 
-    def resume(self, id_or_name: str | None) -> bool:
-        """Lift a halt, or let a paused replay go on; False when there was neither. A halt of all is lifted with None only."""
-        if id_or_name is None:
-            return resume(self._database, ALL)
-        row = self._store.get(id_or_name)
-        was_paused = row.wanted is Wanted.PAUSED
-        if was_paused:
-            self._store.want(row.id, Wanted.RUNNING, at=self._clock.now())
-        return resume(self._database, row.id) or was_paused
+    def resume(self, id_or_name: str | None) -> Resumed:
+        """Lift the halts of a deployment and of its symbols, or let a paused replay go on.
 
-    def clear(self, id_or_name: str | None = None, *, purge: bool = False) -> Sequence[str]:
+        A halt whose cause is still there comes back when the deployment looks next. A halt of all is lifted with None only.
+        """
+        lifted = [halts] if id_or_name is None and (halts := self.halt_of_all) is not None else []
+        was_paused = False
+        if id_or_name is not None:
+            row = self._store.get(id_or_name)
+            was_paused = row.wanted is Wanted.PAUSED
+            if was_paused:
+                self._store.want(row.id, Wanted.RUNNING, at=self._clock.now())
+            lifted = [one for one in self.halts(row.id) if one.scope != ALL]
+            resume(self._database, row.id)
+        else:
+            resume(self._database, ALL)
+        return Resumed(halts=tuple(lifted), was_paused=was_paused)
+
+    def clear(self, id_or_name: str | None = None, *, purge: bool = False, holding: bool = False) -> Sequence[str]:
         """Take ended deployments off the list (all of them, or one) and return their ids.
 
         They stay in the archive: their orders and fills are accounting records. With `purge` everything that is known of them is
-        deleted for good; then one that is in the archive already may be named too.
+        deleted for good; then one that is in the archive already may be named too. One that holds something, or has open orders,
+        is refused by name and value unless `holding`; of all, such ones are left on the list.
         """
         if id_or_name is None:
             chosen = [deployment for deployment in self.list() if deployment.status.has_ended]
@@ -252,12 +328,41 @@ class DeploymentManager:
             chosen = [self.show(id_or_name) if purge else self._current(id_or_name)]
             if not chosen[0].status.has_ended:
                 raise Refused(f"{chosen[0].name} is {chosen[0].status}", remedy="Stop it before clearing it.")
+        for deployment in list(chosen):
+            left = self._left_behind(deployment)
+            if left and not holding:
+                if id_or_name is not None:
+                    raise Refused(
+                        f"{deployment.name} {left}",
+                        remedy=f"Close it: algo-py stop {deployment.name} --close-positions; or clear it with --holding.",
+                    )
+                chosen.remove(deployment)
         for deployment in chosen:
             if purge:
                 purge_deployment(self._workspace, self._database, deployment.id)
             else:
                 self._store.clear(deployment.id, at=self._clock.now())
         return [deployment.id for deployment in chosen]
+
+    def restore(self, id_: str) -> Deployment:
+        """Put a cleared deployment back on the list, as it was when it ended; then it can be closed, booked and restarted."""
+        row = self._store.get(id_, also_cleared=True)
+        if row.cleared_at is None:
+            raise Refused(f"{row.name} is not in the archive", remedy="See it: algo-py ps --cleared")
+        self._store.restore(row.id)
+        return self.show(row.id)
+
+    def _left_behind(self, deployment: Deployment) -> str:
+        """Return what an ended deployment still holds and what is still open, in words; empty where there is nothing."""
+        quote = deployment.config.market.quote_currency
+        held = [
+            f"{position.quantity.normalize():f} {symbol} (bought for {position.quantity * position.average_price:,.2f} {quote})"
+            for symbol, position in self.ledger(deployment.id).positions.items()
+        ]
+        opened = [str(order) for order in orders_of(self._database, deployment.id, only_open=True)]
+        parts = [f"holds {', '.join(held)}"] if held else []
+        parts += [f"has open orders: {', '.join(opened)}"] if opened else []
+        return " and ".join(parts)
 
     def wait_until(self, id_or_name: str, reached: Callable[[Deployment], bool], *, timeout_s: float) -> Deployment:
         """Return the deployment once `reached` says so, or as it is when the time is over."""
@@ -294,7 +399,12 @@ class DeploymentManager:
             handles = (lock.handle,)
             subprocess.run(detach, env=os.environ | _ONE_THREAD, start_new_session=True, cwd="/", check=True, pass_fds=handles)
 
-    def _judged(self, row: DeploymentRow, halted: Halt | None) -> Deployment:
+    def _judge_alone(self, row: DeploymentRow) -> Deployment:
+        missing = [one for one in protection_of(self._database, row.id) if one.is_missing]
+        halts = halt_of(self._database, row.id) or halts_by_deployment(self._database).get(row.id)
+        return self._judged(row, halts, missing)
+
+    def _judged(self, row: DeploymentRow, halted: Halt | None, missing: Sequence[Protection]) -> Deployment:
         alive = is_locked(self._workspace.deployments / row.id / "lock")
         settings = self._workspace.settings().supervisor
         verdict = judge(
@@ -310,7 +420,10 @@ class DeploymentManager:
                 now=self._clock.now(),
                 stalled_after=timedelta(seconds=settings.stalled_after_s),
                 late_after=timedelta(seconds=settings.late_after_s),
-                halt=None if halted is None else Halting(reason=halted.reason, at=halted.at),
+                unprotected=_trouble_of(missing),
+                halt=None if halted is None else Trouble(reason=halted.reason, at=halted.at),
+                condition=row.condition,
+                trouble=Trouble(reason=row.condition_reason, at=row.condition_since or row.since),
             )
         )
         return Deployment(
@@ -321,8 +434,15 @@ class DeploymentManager:
         return self._store.get(id_or_name, also_cleared=True)
 
     def _current(self, id_or_name: str) -> Deployment:
-        row = self._store.get(id_or_name)
-        return self._judged(row, halt_of(self._database, row.id))
+        return self._judge_alone(self._store.get(id_or_name))
 
     def _folder(self, id_or_name: str) -> Path:
         return self._workspace.deployments / self._known(id_or_name).id
+
+
+def _trouble_of(missing: Sequence[Protection]) -> Trouble | None:
+    """Return what is wrong where positions should be protected and are not."""
+    if not missing:
+        return None
+    told = "; ".join(f"{one.quantity.normalize():f} {one.symbol}: {one.reason}" for one in missing)
+    return Trouble(reason=f"held without protection: {told}", at=min(one.since for one in missing))

@@ -7,12 +7,12 @@ import shutil
 import sqlalchemy as sa
 
 from algo_py.database import Database
-from algo_py.deployment.tables import alerts, deployments, equity_points, runs
+from algo_py.deployment.tables import alerts, deployments, equity_points, protection, runs
 from algo_py.errors import Refused
 from algo_py.oms.tables import paper_fills, paper_orders
 from algo_py.oms.telegram.tables import telegram_orders
-from algo_py.orders.journal import orders_of
-from algo_py.orders.tables import fills, halts, order_events, orders
+from algo_py.orders.records import orders_of
+from algo_py.orders.tables import fills, halts, ledger_entries, order_events, orders, symbol_halts
 from algo_py.settings import Workspace
 
 
@@ -33,7 +33,7 @@ def purge_deployment(workspace: Workspace, database: Database, deployment_id: st
         connection.execute(paper_fills.delete().where(paper_fills.c.account == deployment_id))
         connection.execute(paper_orders.delete().where(paper_orders.c.account == deployment_id))
         connection.execute(order_events.delete().where(order_events.c.client_order_id.in_(ids)))
-        for table in (fills, orders, runs, equity_points, alerts):
+        for table in (fills, ledger_entries, orders, runs, equity_points, alerts, protection, symbol_halts):
             connection.execute(table.delete().where(table.c.deployment_id == deployment_id))
         connection.execute(halts.delete().where(halts.c.scope == deployment_id))
         connection.execute(deployments.delete().where(deployments.c.id == deployment_id))

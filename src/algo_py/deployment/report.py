@@ -10,8 +10,8 @@ from algo_py.clock import format_time
 
 if TYPE_CHECKING:
     from algo_py.deployment.manager import Deployment, DeploymentManager
-    from algo_py.orders.journal import JournaledOrder
     from algo_py.orders.model import Fill
+    from algo_py.orders.records import JournaledOrder
 
 
 def deployment_json(deployment: Deployment) -> dict[str, Any]:

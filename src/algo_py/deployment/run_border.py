@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.pipeline import Pipeline, RunResult
-from algo_py.deployment.store import DeploymentStore, RunRow
+from algo_py.deployment.status import Condition
+from algo_py.deployment.store import DeploymentStore, RunCondition, RunRow
 from algo_py.errors import AlgoPyError, AuthFailed, Damaged
 from algo_py.orders.execution import ExecutionLog
-from algo_py.orders.halts import halt, halt_of
+from algo_py.orders.halts import HaltedBy, halt, resume
 
 # What no later run can mend.
 FATAL = (Damaged,)
@@ -35,6 +36,7 @@ class RunBorder:
         log: ExecutionLog,
         mask: Callable[[str], str],
         after: Callable[[], object],
+        alert_after_bad_runs: int = 3,
     ) -> None:
         self._id = deployment_id
         self._database = database
@@ -43,12 +45,14 @@ class RunBorder:
         self._mask = mask
         self._after = after
         self._wall = SystemClock()
+        self._alert_after_bad_runs = alert_after_bad_runs
+        self._has_no_credentials = True  # as an earlier process may have found
 
     def once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int, work: Callable[[], RunResult]) -> None:
         """Do `work` as the run of `scheduled_at`, and record what it came to. Raises what is FATAL alone."""
         began_at, began_s = self._wall.now(), monotonic_s()
         with structlog.contextvars.bound_contextvars(run_id=f"{scheduled_at:%Y%m%dT%H%M%S}"):
-            result, reason = self._attempt(work)
+            result, reason, condition = self._attempt(work)
             self._after()
             duration_s = monotonic_s() - began_s
             row = RunRow(
@@ -58,7 +62,7 @@ class RunBorder:
                 outcome=result.outcome,
                 detail=result.detail,
             )
-            self._record(pipeline, row, reason=reason, missed=missed)
+            self._record(pipeline, row, reason=reason, missed=missed, condition=condition)
             self._log.info(
                 "run.done",
                 outcome=result.outcome,
@@ -68,32 +72,42 @@ class RunBorder:
             )
 
     def halt_without_credentials(self, reason: str) -> None:
-        """Send nothing more once the venue refuses the credentials, and say so once; a person renews them and resumes."""
-        if halt_of(self._database, self._id) is None:
-            halt(self._database, self._id, reason=reason, by="credentials", at=self._wall.now())
-            self._log.error("deployment.halted", reason=reason, by="credentials")
+        """Enter nothing more once the venue refuses the credentials, and say so once; they work again, and it goes on."""
+        if halt(self._database, self._id, reason=reason, by=HaltedBy.CREDENTIALS, at=self._wall.now()):
+            self._log.error("deployment.halted", reason=reason, by=HaltedBy.CREDENTIALS)
+        self._has_no_credentials = True
 
-    def _attempt(self, work: Callable[[], RunResult]) -> tuple[RunResult, str]:
-        """Return what a run came to, and the reason that is shown beside the status until the next one."""
+    def lift_halt_of_credentials(self) -> None:
+        """Lift the halt once the venue has answered: the credentials work again."""
+        if self._has_no_credentials:
+            self._has_no_credentials = False
+            if resume(self._database, self._id, by=HaltedBy.CREDENTIALS):
+                self._log.info("deployment.resumed", reason="the venue accepts the credentials again")
+
+    def _attempt(self, work: Callable[[], RunResult]) -> tuple[RunResult, str, RunCondition | None]:
+        """Return what a run came to, the reason that is shown beside the status until the next one, and how it did its work."""
         try:
             result = work()
         except FATAL:
             raise
         except StopRequested:
-            return RunResult(outcome="skipped", detail={"reason": "stopped by request"}), "stopped by request"
+            return RunResult(outcome="skipped", detail={"reason": "stopped by request"}), "stopped by request", None
         except AuthFailed as error:
             self.halt_without_credentials(self._mask(str(error)))
-            return _failed(self._mask(str(error))), str(error)
+            told = self._mask(str(error))
+            return _failed(told), told, RunCondition(condition=Condition.FAILING, reason=told)
         except Exception as error:  # noqa: BLE001  one run's border: the next run gets its own chance
             known = isinstance(error, AlgoPyError)
             self._log.error("run.failed", reason=str(error) or type(error).__name__, exc_info=not known)
             told = str(error) if known else f"{type(error).__name__}: {error}"
-            return _failed(self._mask(told)), f"the last run failed: {told}"
-        return result, str(result.detail["reason"]) if result.outcome == "skipped" else ""
+            condition = RunCondition(condition=Condition.FAILING, reason=self._mask(f"the last run failed: {told}"))
+            return _failed(self._mask(told)), f"the last run failed: {told}", condition
+        self.lift_halt_of_credentials()
+        return result, str(result.detail["reason"]) if result.outcome == "skipped" else "", _condition_of(result)
 
-    def _record(self, pipeline: Pipeline, run: RunRow, *, reason: str, missed: int) -> None:
+    def _record(self, pipeline: Pipeline, run: RunRow, *, reason: str, missed: int, condition: RunCondition | None) -> None:
         try:
-            self._store.add_run(
+            bad_runs = self._store.add_run(
                 self._id,
                 run,
                 reason=self._mask(reason),
@@ -101,10 +115,27 @@ class RunBorder:
                 cash=pipeline.cash,
                 equity=pipeline.equity,
                 heartbeat_at=self._wall.now(),
+                condition=condition,
             )
         except (AlgoPyError, SQLAlchemyError) as error:
             # A full disk today; orders are journaled before they are sent, so none of them depends on this.
             self._log.error("run.not_recorded", reason=str(error))
+            return
+        if condition is not None and condition.condition is Condition.NO_DATA and bad_runs == self._alert_after_bad_runs:
+            self._log.error("deployment.no_data", reason=condition.reason, runs=bad_runs)
+
+
+def _condition_of(result: RunResult) -> RunCondition | None:
+    """Return whether a run could do its work; one of which some symbols' bars are not there could not do all of it."""
+    if result.incomplete:
+        causes: dict[str, list[str]] = {}
+        for symbol, problem in result.incomplete.items():
+            causes.setdefault(problem, []).append(symbol)
+        reason = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in causes.items())
+        return RunCondition(condition=Condition.NO_DATA, reason=reason)
+    if result.outcome == "skipped":
+        return RunCondition(condition=Condition.NO_DATA, reason=str(result.detail["reason"]))
+    return RunCondition()
 
 
 def _failed(reason: str) -> RunResult:

@@ -20,13 +20,24 @@ class Wanted(StrEnum):
         return self in (Wanted.STOPPED, Wanted.CLOSED)
 
 
+class Condition(StrEnum):
+    """Why the last run of a deployment could not do its work."""
+
+    NO_DATA = "no data"
+    FAILING = "failing"
+
+
 class State(StrEnum):
-    """What the worker, or for a dead one the supervisor, recorded last."""
+    """What the worker, or for a dead one the supervisor, recorded last.
+
+    WATCHING: a person has stopped it, and it looks after what is still open: stops that rest, orders without an outcome.
+    """
 
     NEW = "new"
     WAITING = "waiting"
     RUNNING = "running"
     PAUSED = "paused"
+    WATCHING = "watching"
     RESTARTING = "restarting"
     STOPPED = "stopped"
     FINISHED = "finished"
@@ -44,7 +55,11 @@ class Status(StrEnum):
     WAITING = "waiting"
     RUNNING = "running"
     PAUSED = "paused"
+    UNPROTECTED = "unprotected"
     HALTED = "halted"
+    FAILING = "failing"
+    NO_DATA = "no data"
+    WATCHING = "watching"
     LATE = "late"
     STALLED = "stalled"
     RESTARTING = "restarting"
@@ -60,8 +75,8 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halting:
-    """What keeps a deployment from sending orders, and since when."""
+class Trouble:
+    """What keeps a deployment from doing all of its work, and since when."""
 
     reason: str
     at: datetime
@@ -72,6 +87,7 @@ class Observation:
     """Everything that the status depends on.
 
     `since` is when `state` was recorded. `run_due_at` is on the machine's clock; None for a replay, or where no run is due.
+    `unprotected`: a position that should be protected and is not. `trouble` goes with `condition`.
     """
 
     wanted: Wanted
@@ -85,7 +101,10 @@ class Observation:
     now: datetime
     stalled_after: timedelta
     late_after: timedelta
-    halt: Halting | None = None
+    unprotected: Trouble | None = None
+    halt: Trouble | None = None
+    condition: Condition | None = None
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +128,10 @@ def judge(seen: Observation) -> Verdict:
 def _judge_process(seen: Observation) -> Verdict:
     if seen.state.has_ended and not seen.process_is_alive:
         return _verdict(seen, Status(seen.state))
+    if seen.wanted.is_an_end and seen.state is State.WATCHING and seen.wanted is Wanted.STOPPED:
+        if not seen.process_is_alive:
+            return _verdict(seen, Status.RESTARTING, "its process has died while it was watching")
+        return _judge_living(seen)
     if seen.wanted.is_an_end:
         if seen.process_is_alive or seen.state is not State.NEW or seen.wanted is Wanted.CLOSED:
             return _verdict(seen, Status.STOPPING)
@@ -134,8 +157,12 @@ def _judge_living(seen: Observation) -> Verdict:
         return _verdict(seen, Status.STARTING)
     if seen.state.has_ended:
         return _verdict(seen, Status.STOPPING)
-    if seen.halt is not None:
-        return _verdict(seen, Status.HALTED, seen.halt.reason, since=seen.halt.at)
+    troubles = ((Status.UNPROTECTED, seen.unprotected), (Status.HALTED, seen.halt))
+    for status, trouble in troubles:
+        if trouble is not None:
+            return _verdict(seen, status, trouble.reason, since=trouble.at)
+    if seen.condition is not None and seen.trouble is not None:
+        return _verdict(seen, Status(seen.condition), seen.trouble.reason, since=seen.trouble.at)
     overdue = timedelta(0) if seen.run_due_at is None else seen.now - seen.run_due_at
     if seen.run_due_at is not None and overdue > seen.late_after:
         reason = f"the run of {seen.run_due_at:%Y-%m-%d %H:%M:%S} UTC has not ended after {_seconds(overdue)}"

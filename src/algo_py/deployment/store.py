@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
-from algo_py.deployment.status import State, Wanted
+from algo_py.deployment.status import Condition, State, Wanted
 from algo_py.deployment.tables import deployments, equity_points, runs
 from algo_py.errors import Conflict, NotFound
 from algo_py.orders.risk import Limits
@@ -47,6 +47,13 @@ class DeploymentRow:
     cash: Decimal | None
     equity: Decimal | None
     cleared_at: datetime | None
+    account: str | None
+    condition: Condition | None
+    condition_reason: str
+    condition_since: datetime | None
+    good_run_at: datetime | None
+    failed_runs: int
+    bad_runs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +74,14 @@ class RunRow:
     duration_s: float
     outcome: str
     detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCondition:
+    """Whether a run could do its work: None, and why not."""
+
+    condition: Condition | None = None
+    reason: str = ""
 
 
 class DeploymentStore:
@@ -171,8 +186,12 @@ class DeploymentStore:
         cash: Decimal,
         equity: Decimal,
         heartbeat_at: datetime,
-    ) -> None:
-        """Record a run that has ended, the cash and equity after it, and a heartbeat."""
+        condition: RunCondition | None = None,
+    ) -> int:
+        """Record a run that has ended, the cash and equity after it, and a heartbeat; return how many runs in a row were bad.
+
+        A bad run could not do its work: `condition` says why. None leaves on record how the run before was.
+        """
         with self._database.write(durable=False) as connection:
             row = {
                 "deployment_id": deployment_id,
@@ -195,8 +214,21 @@ class DeploymentStore:
                     reason=reason,
                     cash=cash,
                     equity=equity,
+                    **({} if condition is None else _condition_values(connection, deployment_id, condition, heartbeat_at)),
                 )
             )
+            bad_runs = sa.select(deployments.c.bad_runs).where(deployments.c.id == deployment_id)
+            return int(connection.execute(bad_runs).scalar_one())
+
+    def bind_account(self, deployment_id: str, account: str) -> str:
+        """Record the account that a deployment trades on, unless one is recorded; return the one that it is bound to."""
+        row = deployments.c.id == deployment_id
+        with self._database.write() as connection:
+            bound = connection.execute(sa.select(deployments.c.account).where(row)).scalar_one()
+            if bound is None:
+                bound = account
+                connection.execute(deployments.update().where(row).values(account=account))
+        return str(bound)
 
     def runs(self, deployment_id: str, *, last: int) -> list[RunRow]:
         """Return the newest `last` runs, oldest first."""
@@ -214,19 +246,52 @@ class DeploymentStore:
             for row in reversed(rows)
         ]
 
-    def equity(self, deployment_id: str) -> list[EquityPoint]:
-        """Return the equity at each handled bar's close, oldest first."""
+    def equity(self, deployment_id: str, *, after: datetime | None = None) -> list[EquityPoint]:
+        """Return the equity at each handled bar's close, oldest first; `after`: of later bars only."""
         query = sa.select(equity_points).where(equity_points.c.deployment_id == deployment_id).order_by(equity_points.c.time)
+        if after is not None:
+            query = query.where(equity_points.c.time > after)
         with self._database.read() as connection:
             return [EquityPoint(time=row.time, cash=row.cash, equity=row.equity) for row in connection.execute(query)]
+
+    def newest_equity(self, deployment_id: str, *, until: datetime) -> EquityPoint | None:
+        """Return the newest equity up to a moment; None when there is none."""
+        of_it = (equity_points.c.deployment_id == deployment_id) & (equity_points.c.time <= until)
+        query = sa.select(equity_points).where(of_it).order_by(equity_points.c.time.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else EquityPoint(time=row.time, cash=row.cash, equity=row.equity)
 
     def clear(self, deployment_id: str, *, at: datetime) -> None:
         """Take a deployment off the lists. Its orders and fills stay: they are accounting records."""
         self._update(deployment_id, {"cleared_at": at}, durable=True)
 
+    def restore(self, deployment_id: str) -> None:
+        """Put a cleared deployment back on the lists; where its name is used by another one by now, its id is added to it."""
+        with self._database.write() as connection:
+            row = connection.execute(sa.select(deployments).where(deployments.c.id == deployment_id)).one()
+            taken = sa.select(deployments.c.id).where(deployments.c.name == row.name, deployments.c.cleared_at.is_(None))
+            name = row.name if connection.execute(taken).first() is None else f"{row.name[:60]} ({deployment_id})"
+            connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(cleared_at=None, name=name))
+
     def _update(self, deployment_id: str, values: dict[str, Any], *, durable: bool) -> None:
         with self._database.write(durable=durable) as connection:
             connection.execute(deployments.update().where(deployments.c.id == deployment_id).values(**values))
+
+
+def _condition_values(connection: Connection, deployment_id: str, condition: RunCondition, at: datetime) -> dict[str, object]:
+    """Return what changes with a run: since when it is so, how many were bad in a row, when the last good one was."""
+    if condition.condition is None:
+        return {"condition": "", "condition_reason": "", "condition_since": None, "good_run_at": at, "bad_runs": 0}
+    before = connection.execute(sa.select(deployments.c.condition).where(deployments.c.id == deployment_id)).scalar_one()
+    failed = int(condition.condition is Condition.FAILING)
+    values: dict[str, object] = {
+        "condition": condition.condition,
+        "condition_reason": condition.reason,
+        "bad_runs": deployments.c.bad_runs + 1,
+        "failed_runs": deployments.c.failed_runs + failed,
+    }
+    return values if before == condition.condition else values | {"condition_since": at}
 
 
 def _upsert(connection: Connection, table: sa.Table, values: dict[str, Any], *, keys: tuple[str, ...]) -> None:
@@ -265,4 +330,11 @@ def _row(row: Any) -> DeploymentRow:
         cash=row.cash,
         equity=row.equity,
         cleared_at=row.cleared_at,
+        account=row.account,
+        condition=Condition(row.condition) if row.condition else None,
+        condition_reason=row.condition_reason,
+        condition_since=row.condition_since,
+        good_run_at=row.good_run_at,
+        failed_runs=row.failed_runs,
+        bad_runs=row.bad_runs,
     )

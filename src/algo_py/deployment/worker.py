@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 from types import FrameType
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from algo_py.clock import Clock, ReplayClock, SystemClock, format_time, monotonic_s
 from algo_py.database import Database
+from algo_py.deployment.account_binding import OtherAccount, bind, short_of_cash
 from algo_py.deployment.alerting import AlertingLog
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.feed import Feed, open_feed
@@ -32,8 +34,8 @@ from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, DatabaseDown, RateLimited, VenueDown
 from algo_py.finstore import FinStore
 from algo_py.oms import OMS, open_oms
-from algo_py.orders.halts import halt_of
 from algo_py.orders.journal import Journal
+from algo_py.orders.model import from_float
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.strategy import Strategy
 from algo_py.workspace_database import open_workspace_database
@@ -46,6 +48,8 @@ _BACK_OFF_S = (2.0, 5.0, 10.0, 30.0, 60.0)
 _SET_BACK = timedelta(seconds=60)
 # How often orders that are under way are asked for between two runs.
 _FOLLOW_S = 2.0
+# How often the key is tried again that turned out to be of another account.
+_ACCOUNT_AGAIN_S = 30.0
 
 
 def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
@@ -88,7 +92,14 @@ class _Life:
         )
         self._captured = Capture(log, lines_per_run=settings.logs.lines_per_run)
         self._log = AlertingLog(log, self._database, deployment_id=deployment_id, name=self._row.name, mask=self._mask)
-        self._runs = RunBorder(deployment_id, self._database, log=self._log, mask=self._mask, after=self._captured.end_run)
+        self._runs = RunBorder(
+            deployment_id,
+            self._database,
+            log=self._log,
+            mask=self._mask,
+            after=self._captured.end_run,
+            alert_after_bad_runs=self._settings.alert_after_bad_runs,
+        )
         self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
         self._state = State.NEW
         self._next_beat_s = 0.0
@@ -137,7 +148,7 @@ class _Life:
         feed = open_feed(store, config, fill=data.filling(self._beat_unless_stopping), quote=data.quoting(), log=self._log)
         pipeline = self._connect(feed, strategy)
         self._pipeline = pipeline if isinstance(config.clock, LiveClock) else None
-        if self._store.wanted(config.id) is Wanted.CLOSED:  # it was started for that alone
+        if self._store.wanted(config.id).is_an_end:  # it was started for closing, or for what is still open
             return self._end_by_request(pipeline)
         began = config.start or self._row.created_at
         self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
@@ -160,8 +171,10 @@ class _Life:
         while True:
             try:
                 return self._recovered(feed, strategy)
-            except (VenueDown, RateLimited) as error:
-                pause_s = next(pauses_s)
+            except (VenueDown, RateLimited, Conflict) as error:
+                if isinstance(error, Conflict) and not isinstance(error, OtherAccount):
+                    raise
+                pause_s = _ACCOUNT_AGAIN_S if isinstance(error, OtherAccount) else next(pauses_s)
                 reason = f"{error} It is asked again in {pause_s:g} s."
                 self._log.warning("oms.unreachable", reason=reason)
                 self._enter(self._state, reason)
@@ -186,9 +199,17 @@ class _Life:
         )
         account = oms.connect()
         self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
-        for warning in account.warnings:
+        bind(self._database, config, account.account, at=self._wall.now(), log=self._log)
+        for warning in (*account.warnings, *short_of_cash(self._database, config, account)):
             self._log.warning("oms.warning", reason=warning)
-        journal = Journal(self._database, self._clock, deployment_id=config.id, venue=oms.name, account=account.account)
+        journal = Journal(
+            self._database,
+            self._clock,
+            deployment_id=config.id,
+            venue=oms.name,
+            account=account.account,
+            initial_cash=from_float(config.backtest.initial_cash),
+        )
         pipeline = Pipeline(
             config=config,
             database=self._database,
@@ -202,6 +223,7 @@ class _Life:
             last_bar_time=self._row.last_bar_time,
             began_at=config.start or self._row.created_at,
             strategy_timeout_s=self._settings.strategy_timeout_s,
+            tick=self._beat,
         )
         pipeline.recover(self._clock.now())
         return pipeline
@@ -255,15 +277,22 @@ class _Life:
         if self._pipeline is None or monotonic_s() < self._next_follow_s:
             return
         self._next_follow_s = monotonic_s() + _FOLLOW_S
+        pipeline = self._pipeline
+        if pipeline.needs_following:
+            self._look_after(lambda: pipeline.follow(self._clock.now()))
+
+    def _look_after(self, work: Callable[[], object]) -> None:
+        """Do something for orders and positions outside of runs; what goes wrong is told, and tried again the next time."""
         try:
-            if self._pipeline.has_unsettled:
-                self._pipeline.follow(self._clock.now())
+            work()
         except AuthFailed as error:
-            self._runs.halt_without_credentials(str(error))
+            self._runs.halt_without_credentials(self._mask(str(error)))
         except FATAL:
             raise
         except (AlgoPyError, SQLAlchemyError) as error:
             self._log.warning("order.follow_failed", reason=str(error))
+        else:
+            self._runs.lift_halt_of_credentials()
 
     def _reach_end(self, pipeline: Pipeline) -> tuple[State, str]:
         end = self._config.end
@@ -274,14 +303,23 @@ class _Life:
                 return self._end_by_request(pipeline)
         reason = f"the end of its window was reached ({format_time(end)})"
         self._runs.once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
-        return State.FINISHED, reason
+        row = self._store.get(self._config.id)
+        if not row.failed_runs:
+            return State.FINISHED, reason
+        told = f"{reason}; {row.failed_runs:,} of {row.runs:,} runs failed"
+        # The last run only takes what is left: an end after nothing but failures is none that anybody wanted.
+        return (State.ERROR if row.failed_runs >= row.runs - 1 else State.FINISHED), told
 
     def _end_by_request(self, pipeline: Pipeline) -> tuple[State, str]:
         wanted = self._store.wanted(self._config.id)
         if not wanted.is_an_end:
             raise _Interrupted
         if wanted is Wanted.STOPPED:
-            return State.STOPPED, "stopped by request"
+            self._look_after(lambda: pipeline.stop_entering(self._clock.now()))
+            if self._pipeline is None or self._watch_until_nothing_is_open(pipeline):
+                return State.STOPPED, f"stopped by request{self._what_it_keeps(pipeline)}"
+            if self._store.wanted(self._config.id) is not Wanted.CLOSED:
+                raise _Interrupted  # somebody restarts it, or the machine shuts down: what is open is looked after then
         left: list[str] = []
 
         def close() -> RunResult:
@@ -293,11 +331,31 @@ class _Life:
         self._runs.once(pipeline, self._clock.now(), 0, close)
         if not left:
             return State.STOPPED, "stopped by request, its positions are closed"
-        halted = halt_of(self._database, self._config.id)
-        why = f": it is halted ({halted.reason})" if halted is not None else ""
-        reason = f"stopped by request, but NOT closed: {', '.join(left)}{why}"
+        reason = f"stopped by request, but NOT closed: {', '.join(left)}{pipeline.why_not_closed}"
         self._log.error("deployment.not_closed", reason=reason)
         return State.STOPPED, reason
+
+    def _watch_until_nothing_is_open(self, pipeline: Pipeline) -> bool:
+        """Go on looking after what is open, without deciding anything; False when something else is wanted meanwhile."""
+        self._stopping, told = False, ""
+        while opened := pipeline.open_orders:
+            reason = f"stopped by request; it goes on watching {'; '.join(opened)}"
+            if reason != told:
+                told = reason
+                self._next_run = None
+                self._enter(State.WATCHING, reason)
+            deadline_s = monotonic_s() + _FOLLOW_S
+            while monotonic_s() < deadline_s:
+                self._beat()
+                if self._stopping or self._store.wanted(self._config.id) is not Wanted.STOPPED:
+                    return False
+                self._wall.sleep(_SLICE_S)
+            self._follow()
+        return True
+
+    def _what_it_keeps(self, pipeline: Pipeline) -> str:
+        held = pipeline.holdings
+        return f", it keeps {', '.join(held)}" if held else ""
 
     def _close_all(self, pipeline: Pipeline) -> list[str]:
         """Close every position and wait until that is done, within a bound; return the symbols that are left."""
@@ -307,7 +365,7 @@ class _Life:
             now = self._clock.now()
             left, is_under_way = pipeline.close_positions(now)
             is_over = monotonic_s() >= deadline_s or (isinstance(self._config.clock, Replay) and end is not None and now >= end)
-            if not left or not is_under_way or is_over or halt_of(self._database, self._config.id) is not None:
+            if not left or not is_under_way or is_over:
                 return left
             self._clock.sleep_toward(now + self._config.timeframe.delta, _SLICE_S)
 

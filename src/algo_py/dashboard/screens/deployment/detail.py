@@ -19,8 +19,8 @@ from algo_py.dashboard.format import counted, exact, moment, number, plain, pric
 from algo_py.dashboard.screens.deployment.alerts import show_alerts
 from algo_py.dashboard.screens.deployment.limits import edit_limits
 from algo_py.deployment import Deployment
-from algo_py.orders.journal import JournaledOrder
 from algo_py.orders.model import OrderStatus
+from algo_py.orders.records import JournaledOrder
 
 _EQUITY, _ORDERS, _POSITIONS, _LIMITS, _ALERTS = "Equity", "Orders", "Positions", "Limits", "Alerts"
 _LOG_ENTRIES = 300

@@ -1,0 +1,265 @@
+"""What a person books: trades made by hand or by the broker, transfers, splits, cash, and corrections of what was booked wrong.
+
+A deployment's ledger knows only what it has done itself. What happens to its account besides (a sale in the broker's app, a
+square-off, a bonus) is booked here, as an entry of its own; nothing that stands there is edited. A deployment that lives takes
+it over within seconds.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from algo_py.clock import Clock
+from algo_py.database import Database
+from algo_py.deployment.store import DeploymentRow
+from algo_py.errors import InvalidInput, NotFound, Refused
+from algo_py.orders.entries import EntryKind, LedgerEntry
+from algo_py.orders.journal import Journal
+from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
+from algo_py.orders.records import entries_of, fills_of
+
+BY_PERSON = "a person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeMade:
+    """Units that were bought or sold for this ledger, not by it. price and fee in quote currency."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal = Decimal(0)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Units that came in (above 0) or went out (below 0) without a trade; price: what one that came in was worth."""
+
+    symbol: str
+    quantity: Decimal
+    price: Decimal | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """`ratio` new units for an old one: 2 for a split 2:1, 1.5 for a bonus 1:2, 0.1 for a consolidation 10:1.
+
+    Fractions are not held: `cash` is what was paid for them. `quantity` is what is held afterwards, where it is not the whole
+    part.
+    """
+
+    symbol: str
+    ratio: Decimal
+    cash: Decimal = Decimal(0)
+    quantity: Decimal | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashMoved:
+    """Quote currency that was paid into the ledger (above 0) or out of it (below 0)."""
+
+    amount: Decimal
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """The counter-entry of a fill (by its trade id) or of an entry (by its id) that was booked wrong."""
+
+    of: str
+    note: str = ""
+
+
+Booking = TradeMade | Transfer | Split | CashMoved | Correction
+
+
+def book(database: Database, clock: Clock, row: DeploymentRow, booking: Booking, *, by: str = BY_PERSON) -> str:
+    """Book what happened to a deployment's ledger, durably; return what was booked, in words.
+
+    Raises InvalidInput for numbers that cannot be, Refused for more than is held, NotFound for what is to be corrected.
+    """
+    journal = _journal_of(database, clock, row)
+    now = clock.now()
+    if isinstance(booking, TradeMade):
+        return _book_trade(journal, row, booking, now)
+    if isinstance(booking, Correction):
+        entry = _counter_entry(database, row, booking, by=by, at=now)
+    else:
+        entry = _entry(journal, row, booking, by=by, at=now)
+    if not journal.book(entry):
+        raise Refused(f"{entry.entry_id} is booked already", remedy="See it: algo-py show")
+    parts = [f"{entry.quantity.normalize():+f} {entry.symbol}"] if entry.quantity else []
+    parts += [f"{entry.cash.normalize():+f} {row.config.market.quote_currency}"] if entry.cash else []
+    return f"{entry.kind} {', '.join(parts) or entry.symbol} ({entry.entry_id})"
+
+
+def _journal_of(database: Database, clock: Clock, row: DeploymentRow) -> Journal:
+    return Journal(
+        database,
+        clock,
+        deployment_id=row.id,
+        venue=row.config.oms,
+        account=row.account or "",
+        initial_cash=from_float(row.config.backtest.initial_cash),
+    )
+
+
+def _book_trade(journal: Journal, row: DeploymentRow, trade: TradeMade, now: datetime) -> str:
+    _check_symbol(row, trade.symbol)
+    _check_above_0(quantity=trade.quantity, price=trade.price)
+    if not trade.fee.is_finite() or abs(trade.fee) > trade.quantity * trade.price:
+        raise InvalidInput(f"fee must be at most the trade's value (was {trade.fee})")
+    held = journal.held(trade.symbol)
+    if trade.side is Side.SELL and trade.quantity > held:
+        raise Refused(
+            f"{row.name} holds {held.normalize():f} {trade.symbol}, not {trade.quantity.normalize():f}",
+            remedy="Book what was sold of its own position; the rest was not its.",
+        )
+    own_id = client_order_id(
+        row.id, now, trade.symbol, trade.side, Leg.EXIT, kind=f"booked {journal.next_number()} {secrets.token_hex(4)}"
+    )
+    request = OrderRequest(
+        client_order_id=own_id,
+        symbol=trade.symbol,
+        side=trade.side,
+        leg=Leg.EXIT if trade.side is Side.SELL else Leg.ENTRY,
+        quantity=trade.quantity,
+        bar_time=now,
+        reference_price=trade.price,
+        reason=f"booked by hand{f': {trade.note}' if trade.note else ''}"[:64],
+    )
+    fill = Fill(
+        trade_id=f"{own_id}-booked",
+        client_order_id=own_id,
+        symbol=trade.symbol,
+        side=trade.side,
+        quantity=trade.quantity,
+        price=trade.price,
+        fee=trade.fee,
+        time=now,
+    )
+    journal.book_trade(request, fill)
+    return f"{trade.side} {trade.quantity.normalize():f} {trade.symbol} at {trade.price.normalize():f} ({fill.trade_id})"
+
+
+def _entry(journal: Journal, row: DeploymentRow, booking: Transfer | Split | CashMoved, *, by: str, at: datetime) -> LedgerEntry:
+    entry_id = f"book-{row.id}-{secrets.token_hex(4)}"
+    if isinstance(booking, CashMoved):
+        _check_finite(amount=booking.amount)
+        symbol = row.config.backtest.symbols[0]  # with separate cash, the first symbol's pool
+        return LedgerEntry(
+            entry_id=entry_id,
+            symbol=symbol,
+            kind=EntryKind.CASH,
+            quantity=Decimal(0),
+            cash=booking.amount,
+            note=booking.note,
+            by=by,
+            time=at,
+        )
+    _check_symbol(row, booking.symbol)
+    held = journal.held(booking.symbol)
+    if isinstance(booking, Transfer):
+        _check_finite(quantity=booking.quantity)
+        if booking.price is not None:
+            _check_above_0(price=booking.price)
+        if held + booking.quantity < 0:
+            raise Refused(f"{row.name} holds {held.normalize():f} {booking.symbol}", remedy="No more than that can go out.")
+        if booking.quantity > 0 and not held and booking.price is None:
+            raise InvalidInput("price is missing: what a unit that came in was worth")
+        return LedgerEntry(
+            entry_id=entry_id,
+            symbol=booking.symbol,
+            kind=EntryKind.TRANSFER,
+            quantity=booking.quantity,
+            price=booking.price,
+            note=booking.note,
+            by=by,
+            time=at,
+        )
+    return _split_entry(entry_id, row, booking, held, by=by, at=at)
+
+
+def _split_entry(entry_id: str, row: DeploymentRow, split: Split, held: Decimal, *, by: str, at: datetime) -> LedgerEntry:
+    _check_above_0(ratio=split.ratio)
+    _check_finite(cash=split.cash)
+    if not held:
+        raise Refused(f"{row.name} holds no {split.symbol}", remedy="A split changes only what is held.")
+    exact = held * split.ratio
+    lot = row.config.market.instrument(split.symbol).lot_size
+    after = split.quantity if split.quantity is not None else (exact // lot * lot if lot else exact)
+    if not after.is_finite() or not 0 < after <= exact:
+        raise InvalidInput(f"quantity must be above 0 and at most {exact.normalize():f} (was {after})")
+    return LedgerEntry(
+        entry_id=entry_id,
+        symbol=split.symbol,
+        kind=EntryKind.SPLIT,
+        quantity=after - held,
+        cash=split.cash,
+        ratio=split.ratio,
+        note=split.note,
+        by=by,
+        time=at,
+    )
+
+
+def _counter_entry(database: Database, row: DeploymentRow, booking: Correction, *, by: str, at: datetime) -> LedgerEntry:
+    entry_id = f"undo-{booking.of}"
+    for entry in entries_of(database, row.id):
+        if entry.entry_id == booking.of:
+            is_split = entry.kind is EntryKind.SPLIT and entry.ratio is not None
+            return LedgerEntry(
+                entry_id=entry_id,
+                symbol=entry.symbol,
+                kind=entry.kind if is_split or entry.kind is EntryKind.WRITE_OFF else EntryKind.CORRECTION,
+                quantity=-entry.quantity,
+                cash=-entry.cash,
+                price=entry.price,
+                ratio=1 / entry.ratio if is_split and entry.ratio else None,
+                reverses=entry.entry_id,
+                note=booking.note,
+                by=by,
+                time=at,
+            )
+    for fill in fills_of(database, row.id):
+        if fill.trade_id == booking.of:
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            return LedgerEntry(
+                entry_id=entry_id,
+                symbol=fill.symbol,
+                kind=EntryKind.CORRECTION,
+                quantity=-signed,
+                cash=signed * fill.price + fill.fee,
+                price=fill.price,
+                reverses=fill.trade_id,
+                note=booking.note,
+                by=by,
+                time=at,
+            )
+    raise NotFound(f"{row.name} has no fill and no entry {booking.of!r}", remedy=f"See them: algo-py show {row.id}")
+
+
+def _check_symbol(row: DeploymentRow, symbol: str) -> None:
+    if symbol not in row.config.backtest.symbols:
+        raise InvalidInput(
+            f"{symbol!r} is none of the symbols of {row.name}", remedy=f"Use one of {', '.join(row.config.backtest.symbols)}."
+        )
+
+
+def _check_above_0(**values: Decimal) -> None:
+    for name, value in values.items():
+        if not value.is_finite() or value <= 0:
+            raise InvalidInput(f"{name} must be above 0 (was {value})")
+
+
+def _check_finite(**values: Decimal) -> None:
+    for name, value in values.items():
+        if not value.is_finite():
+            raise InvalidInput(f"{name} must be a number (was {value})")
