@@ -118,4 +118,3 @@ def _without_zeros(amount: Decimal) -> Decimal:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
