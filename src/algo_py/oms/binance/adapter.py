@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
 from algo_py.errors import InvalidInput, OutcomeUnknown, Refused, VenueDown, VenueError
@@ -36,7 +37,7 @@ from algo_py.oms.binance.fees import Fees
 from algo_py.oms.binance.lookups import MISREAD, Lookups
 from algo_py.oms.binance.placing import is_of, is_pair, placing_of, symbol_id, venue_ids
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus
+from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest
 
 _RECV_WINDOW: Final = timedelta(seconds=5)
 _RECV_WINDOW_MOST: Final = timedelta(seconds=60)
@@ -118,7 +119,7 @@ class BinanceOMS:
     def connect(self) -> AccountSummary:
         """Ask Binance's clock, the account and what the key may do. Raises AuthFailed, VenueDown, RateLimited."""
         self._is_checked = False
-        connected_ms = self._connection.synchronise()
+        connected_ms = self._connection.synchronise(urgent=True)
         account = self._account()
         warnings: list[str] = []
         try:
@@ -153,8 +154,8 @@ class BinanceOMS:
     def submit(self, order: OrderRequest) -> OrderReport:
         """Send an order, once.
 
-        A market order's answer brings its fills. Where their fees cannot be valued now the report says ACCEPTED, and the next
-        look-up brings them. Raises Rejected, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was not executed.
+        A market order's answer brings its fills. Raises Rejected, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was
+        not executed.
         """
         if not self._is_checked:
             raise Refused(f"{self._name} is not connected, so its key has not been checked", remedy="Connect first.")
@@ -165,7 +166,12 @@ class BinanceOMS:
         def remember(timestamp_ms: int) -> None:
             self._sent_ms[own_id] = timestamp_ms
 
-        content = self._connection.place(call(placing.method, **placing.parameters), weight=_ORDER_WEIGHT, on_timestamp=remember)
+        content = self._connection.place(
+            call(placing.method, **placing.parameters),
+            weight=_ORDER_WEIGHT,
+            on_timestamp=remember,
+            urgent=order.leg is Leg.EXIT,
+        )
         if isinstance(content, Failure):
             error = of_order(content, name=self._name, subject=subject)
             if not isinstance(error, OutcomeUnknown):
@@ -187,7 +193,7 @@ class BinanceOMS:
         report = self._lookups.report(order)
         if report is None:
             until_ms = self._may_arrive_until_ms(order, planned_at)
-            left_s = (until_ms - self._connection.synchronise()) / 1_000
+            left_s = (until_ms - self._connection.synchronise(urgent=True)) / 1_000
             if left_s >= 0:
                 raise OutcomeUnknown(
                     f"{self._name} does not show the order for {order.symbol}, but may yet receive it",
@@ -207,6 +213,7 @@ class BinanceOMS:
             content = self._connection.attempt(
                 call("private_delete_order", symbol=symbol_id(order.symbol), origClientOrderId=venue_client_id),
                 weight=_ORDER_WEIGHT,
+                urgent=True,
             )
             if not isinstance(content, Failure):
                 return  # Binance cancels both orders of a list when one of them is canceled
@@ -241,8 +248,8 @@ class BinanceOMS:
                 return None
             raise of_read(content, name=self._name, subject=f"the price of {symbol}")
         try:
-            return Decimal(content["price"])
-        except MISREAD:
+            return read_amount(content["price"], name="the price")
+        except (*MISREAD, InvalidInput):
             raise self._misread(f"the price of {symbol}") from None
 
     def _placed(self, order: OrderRequest, content: Any) -> OrderReport:
@@ -251,23 +258,14 @@ class BinanceOMS:
             return self._lookups.described(order, known, [])
         known = [VenueOrder.read(content)]
         trades = each_once(Trade.answered(fill, known[0], int(content["transactTime"])) for fill in content.get("fills", ()))
-        try:
-            return self._lookups.described(order, known, trades)
-        except VenueError as error:
-            # The order stands. It stays open until a look-up brings its fills, so nothing of it is lost.
-            return OrderReport(
-                client_order_id=order.client_order_id,
-                venue_order_id=str(known[0].id),
-                status=OrderStatus.ACCEPTED,
-                reason=f"its fees cannot be valued now: {error.message}",
-            )
+        return self._lookups.described(order, known, trades)
 
     def _may_arrive_until_ms(self, order: OrderRequest, planned_at: datetime) -> int:
         """Return the last moment, on Binance's clock, at which an order of ours may come into being."""
         sent_ms = max(
             self._connection.at_venue_ms(planned_at),
             self._sent_ms.get(order.client_order_id, 0),
-            self._connected_ms or self._connection.synchronise(),
+            self._connected_ms or self._connection.synchronise(urgent=True),
         )
         return sent_ms + self._access.recv_window_ms + _ENGINE_MS
 
@@ -280,17 +278,19 @@ class BinanceOMS:
 
     def _account(self) -> Any:
         return self._connection.read(
-            call("private_get_account", omitZeroBalances="true"), weight=_ACCOUNT_WEIGHT, subject="the account"
+            call("private_get_account", omitZeroBalances="true"), weight=_ACCOUNT_WEIGHT, subject="the account", urgent=True
         )
 
     def _rights(self) -> Any:
         return self._connection.read(
-            call("sapi_get_account_apirestrictions"), weight=_RIGHTS_WEIGHT, subject="the rights of the key"
+            call("sapi_get_account_apirestrictions"), weight=_RIGHTS_WEIGHT, subject="the rights of the key", urgent=True
         )
 
     def _rules(self, symbols: list[str]) -> Mapping[str, Instrument]:
         """Ask for all at once; when one of them is unknown Binance answers for none, so the halves are asked."""
-        content = self._connection.attempt(lambda client: BinanceSpot(self._name).rules(client, symbols), weight=_RULES_WEIGHT)
+        content = self._connection.attempt(
+            lambda client: BinanceSpot(self._name).rules(client, symbols), weight=_RULES_WEIGHT, urgent=True
+        )
         if not isinstance(content, Failure):
             return content  # type: ignore[no-any-return]
         if not (content.is_refusal and content.code == BAD_SYMBOL):

@@ -32,7 +32,7 @@ from algo_py.oms.zerodha.hours import refuse_closed
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
 from algo_py.oms.zerodha.portfolio import DELIVERY, held
 from algo_py.oms.zerodha.profile import Profile
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus
+from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus
 
 _PRODUCTS: Final = (DELIVERY, "MIS")
 _MARKET: Final = "indian_equity"
@@ -119,7 +119,11 @@ class ZerodhaOMS:
         placed = parameters(order, product=self._product)
         refuse_closed(self._market, self._clock.now())
         try:
-            order_id = self._kite.enter(lambda kite: _number(kite.place_order(**placed)), subject=f"an order of {order.symbol}")
+            order_id = self._kite.enter(
+                lambda kite: _number(kite.place_order(**placed)),
+                subject=f"an order of {order.symbol}",
+                urgent=order.leg is Leg.EXIT,
+            )
         finally:
             self._sent_at[order.client_order_id] = self._clock.now()
         return OrderReport(client_order_id=order.client_order_id, venue_order_id=order_id, status=OrderStatus.ACCEPTED)
@@ -138,6 +142,7 @@ class ZerodhaOMS:
                     kite.order_trades(entry.order_id), ids={entry.order_id: order.client_order_id}, fee=self._charges.fee
                 ),
                 subject=f"the trades of {order.symbol}",
+                urgent=True,
             )
         return book.report(order.client_order_id, entry, fills)
 
@@ -148,7 +153,9 @@ class ZerodhaOMS:
             return
         try:
             self._kite.enter(
-                lambda kite: _number(kite.cancel_order(VARIETY, entry.order_id)), subject=f"canceling an order of {order.symbol}"
+                lambda kite: _number(kite.cancel_order(VARIETY, entry.order_id)),
+                subject=f"canceling an order of {order.symbol}",
+                urgent=True,
             )
         except Rejected as error:
             now = self._entry(order.client_order_id)
@@ -166,9 +173,11 @@ class ZerodhaOMS:
 
     def positions(self) -> Sequence[PositionReport]:
         """Return what the account holds under this product, pledged shares left out."""
-        holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings")
+        holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings", urgent=True)
         return self._kite.read(
-            lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market), subject="the positions"
+            lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market),
+            subject="the positions",
+            urgent=True,
         )
 
     def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
@@ -184,7 +193,9 @@ class ZerodhaOMS:
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
 
     def _entry(self, client_order_id: str) -> book.Entry | None:
-        found = self._kite.read(lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book")
+        found = self._kite.read(
+            lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book", urgent=True
+        )
         if len(found) > 1:
             numbers = ", ".join(entry.order_id for entry in found)
             raise Conflict(

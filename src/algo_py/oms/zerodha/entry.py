@@ -27,7 +27,7 @@ _ALWAYS_NO: Final = ("InputException", "MarginException", "HoldingException", "U
 _NEVER_NO: Final = ("", "NetworkException", "DataException")
 _TIMED_OUT: Final = 408
 _SHOWN_CHARACTERS: Final = 200
-_MISREAD = (ValueError, LookupError, TypeError, AttributeError)
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 _T = TypeVar("_T")
 
