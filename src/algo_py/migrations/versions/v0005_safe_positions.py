@@ -1,4 +1,4 @@
-"""Positions that are never left alone: what protects them, halts of one symbol, entries that are no fills, and what a run could do.
+"""Positions that are never left alone: what protects them, halts of one symbol, entries that are no fills, what a run could do.
 
 Only additions, so that what an earlier version wrote is read as before.
 """

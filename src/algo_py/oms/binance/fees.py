@@ -4,8 +4,8 @@ Binance charges in what is received: base units for a buy, quote currency for a 
 
 - Quote currency: it is the fee.
 - Base units of a buy: they never reach the account, so the fill's quantity is less by them, and the fee is their value at the
-  fill's price. Base units of a sale (BNB sold by an account that pays in BNB) come from what else is held: a fee by value, and the
-  fill names them.
+  fill's price. Base units of a sale (BNB sold by an account that pays in BNB) come from what else is held: a fee by value, and
+  the fill names them.
 - Any other asset, BNB as a rule: by its price in quote currency in the minute of the fill (the close of its one-minute bar; while
   that has no trade, the latest price). The fill names the asset and how much of it has left the account.
 - An asset whose price cannot be had, or makes no sense: the market's usual fee is taken for it, and the report says so. What a

@@ -102,7 +102,10 @@ class KiteAccess:
         return _read(self._quotes, question, subject=subject, deadline_s=self.deadline_s)
 
     def enter(self, request: Callable[[Any], _T], *, subject: str, urgent: bool = False) -> _T:
-        """Send a request once; `urgent` is an exit or a cancel. Raises Rejected, OutcomeUnknown, RateLimited, AuthFailed, VenueDown (it was not sent)."""
+        """Send a request once; `urgent` is an exit or a cancel.
+
+        Raises Rejected, OutcomeUnknown, RateLimited, AuthFailed, VenueDown (it was not sent).
+        """
         self._by_minute.acquire(1.0, deadline_s=self.deadline_s, urgent=urgent)
         answer, _ = self._orders.ask(
             lambda kite: entered(kite, request, subject=subject), subject=subject, deadline_s=self.deadline_s, urgent=urgent

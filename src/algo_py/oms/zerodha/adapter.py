@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
 from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, Rejected
@@ -30,7 +31,7 @@ from algo_py.oms.zerodha.access import INDIA, KiteAccess, KiteLimits
 from algo_py.oms.zerodha.charges import DeliveryCharges
 from algo_py.oms.zerodha.hours import refuse_closed
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
-from algo_py.oms.zerodha.portfolio import DELIVERY, held
+from algo_py.oms.zerodha.portfolio import DELIVERY, free_cash, held
 from algo_py.oms.zerodha.profile import Profile
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus
 
@@ -38,7 +39,6 @@ _PRODUCTS: Final = (DELIVERY, "MIS")
 _MARKET: Final = "indian_equity"
 # Kite's gateway gives up after a minute; a request that has ended here 10 s after it was sent may live on there until then.
 _SETTLING_S: Final = 60.0
-_PAISA: Final = Decimal("0.01")
 _TIMEOUT_S: Final = 10.0
 
 
@@ -103,10 +103,8 @@ class ZerodhaOMS:
 
     def connect(self) -> AccountSummary:
         """Ask who the account belongs to, and what is free."""
-        profile = self._kite.read(Profile.read, subject="the profile")
-        cash = self._kite.read(
-            lambda kite: Decimal(str(kite.margins("equity")["available"]["live_balance"])).quantize(_PAISA), subject="the funds"
-        )
+        profile = self._kite.read(Profile.read, subject="the profile", urgent=True)
+        cash = self._kite.read(lambda kite: free_cash(kite.margins("equity")), subject="the funds", urgent=True)
         return AccountSummary(account=profile.user_id, cash=cash, warnings=profile.warnings(self._product))
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
@@ -188,7 +186,11 @@ class ZerodhaOMS:
 
         def prices(kite: Any) -> Mapping[str, Decimal]:
             quotes = kite.ltp(list(names.values()))
-            return {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
+            return {
+                symbol: read_amount(quotes[name]["last_price"], name=f"the price of {symbol}")
+                for symbol, name in names.items()
+                if name in quotes
+            }
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
 
