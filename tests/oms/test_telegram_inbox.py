@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import Database
+from algo_py.database import open_database
 from algo_py.errors import VenueDown
 from algo_py.oms.telegram import TelegramOMS
 from algo_py.orders.journal import Journal
@@ -25,9 +26,11 @@ DAY_S = 86_400.0
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
+    database.close()
 
 
 def is_editing(request: Request) -> bool:
@@ -42,15 +45,14 @@ def pass_days(desk: Desk, days: int) -> None:
 # Numbers that begin anew.
 
 
-@pytest.mark.parametrize("first", [1, 6_000, 6_990, 6_997, 6_999, 7_000, 7_001, 7_500, 9_000, 500_000, 2_000_000_000])
-@pytest.mark.parametrize("days", [8, 1])
-def test_four_presses_after_a_quiet_week_are_four_answers(desk: Desk, first: int, days: int) -> None:
+@pytest.mark.parametrize("first", [50, 6_990, 6_997, 7_000, 9_000, 2_000_000_000])
+def test_four_presses_after_a_quiet_week_are_four_answers(desk: Desk, first: int) -> None:
     oms = desk.open()
     before = [desk.order(number) for number in range(3)]
     for order in before:
         desk.server.press(desk.sent(oms, order), "Done at")
     assert all(desk.found(oms, order).status is OrderStatus.FILLED for order in before)
-    pass_days(desk, days)
+    pass_days(desk, 8)
     desk.server.begin_ids_anew(first)
     after = [desk.order(number) for number in range(3, 7)]
     for order in after:
@@ -121,11 +123,12 @@ def test_killed_while_it_reads_nothing_is_lost_and_nothing_counts_twice(desk: De
 
 
 def test_an_answer_that_another_deployment_reads_waits_for_its_own(desk: Desk) -> None:
-    stopped, other = desk.open("d1"), desk.open("d2")
     first, second = desk.order(0), desk.order(1)
-    message = desk.sent(stopped, first)
+    message = desk.sent(desk.open("d1"), first)
     desk.server.press(message, "Done at")
-    assert desk.found(other, second := desk.order(1)) is not None if desk.sent(other, second) else False
+    other = desk.open("d2")
+    desk.sent(other, second)
+    assert desk.found(other, second).status is OrderStatus.ACCEPTED
     assert desk.server.answers == ["Noted."]
     assert message.buttons == {}
     assert desk.found(desk.open("d1"), first).status is OrderStatus.FILLED
@@ -234,8 +237,6 @@ def test_an_update_of_another_shape_stands_in_nobodys_way(desk: Desk, content: d
         update_id = 6_999
 
         def to_json(self) -> str:
-            import json
-
             return json.dumps(content)
 
     oms, order = desk.open(), desk.order()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import Database
+from algo_py.database import open_database
 from algo_py.errors import VenueDown
 from algo_py.orders.model import OrderStatus
 from tests.oms.test_telegram import NOW, Desk
@@ -18,9 +18,11 @@ from tests.venues.telegram import CHAT, SUPERGROUP, TelegramServer, is_sending
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
+    database.close()
 
 
 def asked_of(desk: Desk, chat: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import Database
+from algo_py.database import open_database
 from algo_py.orders.model import OrderRequest, OrderStatus
 from tests.oms.test_telegram import NOW, Desk
 from tests.venues.telegram import Message, TelegramServer
@@ -18,9 +18,11 @@ REFERENCE = Decimal(1234)
 
 
 @pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
+    database.close()
 
 
 def asked(desk: Desk) -> tuple[OrderRequest, Message]:
