@@ -14,6 +14,7 @@ from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Ve
 from algo_py.oms.binance import BinanceOMS
 from algo_py.oms.binance.failures import Failure, of_order, of_read
 from algo_py.orders.model import OrderRequest, OrderStatus, OrderType, Side
+from tests.limits import aged
 from tests.oms.binance_desk import Desk, desk_in
 from tests.venues.binance import error
 from tests.venues.binance_signed import ORDER
@@ -323,3 +324,29 @@ def test_what_a_failure_means(
 def test_what_was_not_sent_is_certainly_not_there() -> None:
     failure = Failure(status=None, code=None, words="", was_sent=False)
     assert type(of_order(failure, name="binance", subject="an order")) is VenueDown
+
+
+# Silence that Binance asks for
+
+
+def test_a_silence_without_end_keeps_nobody_from_what_makes_a_position_safe(desk: Desk, tmp_path: Path) -> None:
+    oms = desk.connected()
+    bought, resting = desk.order(), desk.order(type=OrderType.LIMIT, limit_price=Decimal(50))
+    for order in (bought, resting):
+        oms.submit(order)
+    desk.server.fail(desk.server.too_many(99_999_999))
+    with pytest.raises(RateLimited):
+        oms.submit(desk.order())
+    sold = desk.order(side=Side.SELL)
+    with pytest.raises(RateLimited):
+        oms.submit(sold)
+    aged(tmp_path / "limits", 30)
+    with pytest.raises(RateLimited):
+        oms.submit(desk.order())  # an entry waits as long as our bound is
+    assert oms.submit(sold).status is OrderStatus.FILLED
+    oms.cancel(resting, desk.clock.now())
+    assert desk.found(oms, resting).status is OrderStatus.CANCELED
+    assert oms.positions() == []
+    assert desk.connected().positions() == []  # and whoever starts anew can look
+    aged(tmp_path / "limits", 270)
+    assert oms.submit(desk.order()).status is OrderStatus.FILLED

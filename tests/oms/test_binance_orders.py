@@ -13,12 +13,13 @@ import pytest
 
 from algo_py.clock import monotonic_s
 from algo_py.errors import OutcomeUnknown, Rejected
+from algo_py.oms.binance import BinanceOMS
 from algo_py.orders.model import OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from tests.oms.binance_desk import KEY, SECRET, Desk, desk_in
-from tests.venues.binance import KLINES, unavailable
+from tests.venues.binance import KLINES, error, too_many_requests, unavailable
 from tests.venues.binance_signed import OCO, ORDER
 from tests.venues.binance_trading import is_order
-from tests.venues.server import Fault
+from tests.venues.server import Fault, Reply
 
 S = OrderStatus
 
@@ -398,15 +399,55 @@ def test_a_fee_that_nobody_can_value_is_estimated_and_said(desk: Desk) -> None:
     assert report.reason == "a fee of 0.01000000 ODD was taken as 0.06 USDT"
 
 
-def test_a_fee_that_cannot_be_valued_now_keeps_the_order_open(desk: Desk) -> None:
+def bnb_paid(desk: Desk) -> BinanceOMS:
+    """Connect an account that pays its fees in BNB."""
     desk.server.list_symbol("BNB/USDT", "500")
     desk.server.deposit("BNB", "1")
     desk.server.matching.fee_asset = "BNB"
-    oms = desk.connected()
-    order = desk.order()
-    desk.server.fail(Fault(applies=lambda request: request.path == KLINES, reply=unavailable()))
-    report = oms.submit(order)
-    assert (report.status, report.fills) == (S.ACCEPTED, ())
-    assert "cannot be valued now" in report.reason
-    report = desk.found(oms, order)
-    assert (report.status, len(report.fills)) == (S.FILLED, 3)
+    return desk.connected()
+
+
+def klines(text: str) -> Fault:
+    return Fault(applies=lambda request: request.path == KLINES, reply=Reply(body=text.encode()))
+
+
+NO_PRICE = {
+    "503": Fault(applies=lambda request: request.path == KLINES, reply=unavailable()),
+    "429": Fault(applies=lambda request: request.path == KLINES, reply=too_many_requests(99_999_999)),
+    "401": Fault(applies=lambda request: request.path == KLINES, reply=error(-2015, "Invalid API-key.", status=401)),
+    "no answer": Fault(applies=lambda request: request.path == KLINES, drop=True),
+    "nonsense": klines("<html>"),
+    "no row": klines('[["a"]]'),
+    "null": klines("[[0, 1, 1, 1, null]]"),
+    "a list": klines('{"price": []}'),
+    "not a number": klines('[[0, "1", "1", "1", "NaN"]]'),
+    "for ever": klines('[[0, "1", "1", "1", "1e400"]]'),
+    "zero": klines('[[0, "1", "1", "1", "0.00000000"]]'),
+    "below zero": klines('[[0, "1", "1", "1", "-500"]]'),
+    "absurd": klines('[[0, "1", "1", "1", "500000000"]]'),
+}
+
+
+@pytest.mark.parametrize("fault", NO_PRICE.values(), ids=NO_PRICE.keys())
+def test_a_fee_whose_price_cannot_be_had_keeps_no_fill_from_being_booked(desk: Desk, fault: Fault) -> None:
+    oms = bnb_paid(desk)
+    desk.server.fail(fault, times=9)
+    report = oms.submit(desk.order(quantity="0.6"))
+    assert (report.status, sum(fill.quantity for fill in report.fills)) == (S.FILLED, Decimal("0.6"))
+    assert [fill.fee for fill in report.fills] == [Decimal("0.02")] * 3  # what the market usually takes
+    assert [(fill.fee_asset, fill.fee_quantity) for fill in report.fills] == [("BNB", Decimal("0.00004"))] * 3
+    assert "a fee of 0.00004000 BNB was taken as 0.02 USDT" in report.reason
+    assert len(desk.server.asked(KLINES)) == 1  # each time-out would keep the fills waiting
+
+
+def test_what_was_charged_in_another_asset_is_named_and_nothing_else(desk: Desk) -> None:
+    oms = bnb_paid(desk)
+    bought = oms.submit(desk.order(quantity="0.6"))
+    assert {(fill.fee_asset, fill.fee_quantity) for fill in bought.fills} == {("BNB", Decimal("0.00004"))}
+    sold = oms.submit(desk.order("BNB/USDT", side=Side.SELL, quantity="0.5"))
+    assert {fill.fee_asset for fill in sold.fills} == {"BNB"}
+    assert sum(fill.fee_quantity or 0 for fill in sold.fills) == Decimal("0.0005")
+    for asset in ("USDT", ""):  # quote currency, and kept back from what is bought
+        desk.server.matching.fee_asset = asset
+        report = oms.submit(desk.order(quantity="0.6"))
+        assert {(fill.fee_asset, fill.fee_quantity) for fill in report.fills} == {(None, None)}

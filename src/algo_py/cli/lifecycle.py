@@ -163,14 +163,23 @@ def settle(
     filled: Annotated[str, typer.Option(help="How many units have filled in all; 0 when it has never arrived.")],
     price: Annotated[str | None, typer.Option(help="At what average price.")] = None,
     fee: Annotated[str, typer.Option(help="The fees of what is new, in quote currency.")] = "0",
+    far_price: Annotated[
+        bool, typer.Option("--far-price", help="The price is meant, though it is more than 20 % away from the order's reference.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Record what you have found at the venue about an order that stays UNKNOWN there, once its deployment is stopped."""
+    from algo_py.amounts import parse_amount
     from algo_py.deployment.by_hand import Outcome
     from algo_py.deployment.report import order_json
 
-    outcome = checked(Outcome, filled_quantity=filled, price=price, fee=fee)
-    settled = manager_of(context).settle(deployment, order, outcome)
+    outcome = checked(
+        Outcome,
+        filled_quantity=parse_amount(filled, name="--filled", allow_zero=True),
+        price=None if price is None else parse_amount(price, name="--price"),
+        fee=parse_amount(fee, name="--fee", allow_zero=True),
+    )
+    settled = manager_of(context).settle(deployment, order, outcome, far_price=far_price)
     if as_json:
         print_json(order_json(settled))
     else:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from algo_py.amounts import distance, far_from, plain
 from algo_py.backtest import Snapshot
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.deployment.alerts import Alert, newest_alerts
@@ -265,10 +266,11 @@ class DeploymentManager:
         self._store.set_limits(deployment.id, limits)
         return self.show(deployment.id)
 
-    def settle(self, id_or_name: str, client_order_id: str, outcome: Outcome) -> JournaledOrder:
+    def settle(self, id_or_name: str, client_order_id: str, outcome: Outcome, *, far_price: bool = False) -> JournaledOrder:
         """Record what a person has found at the venue about an order whose outcome is open, such as one that it has forgotten.
 
-        Only of a deployment that has ended: its process keeps its own account of what was filled. Raises Refused, InvalidInput.
+        Only of a deployment that has ended: its process keeps its own account of what was filled. A price more than 20 % away
+        from the order's reference is refused unless `far_price` says that it is meant. Raises Refused, InvalidInput.
         """
         deployment = self._current(id_or_name)
         found = {order.request.client_order_id: order for order in self.orders(deployment.id)}.get(client_order_id)
@@ -281,8 +283,8 @@ class DeploymentManager:
         filled, ordered = outcome.filled_quantity, found.request.quantity
         if not found.filled_quantity <= filled <= ordered:
             raise InvalidInput(f"filled must be from {found.filled_quantity} to {ordered} (was {filled})")
-        if filled > found.filled_quantity and outcome.price is None:
-            raise InvalidInput("what has filled needs a price")
+        if filled > found.filled_quantity:
+            _refuse_odd_price(outcome, found, far_price=far_price)
         with self._database.read() as connection:
             query = sa.select(orders.c.venue, orders.c.account).where(orders.c.client_order_id == client_order_id)
             at_venue = connection.execute(query).one()
@@ -446,3 +448,17 @@ def _trouble_of(missing: Sequence[Protection]) -> Trouble | None:
         return None
     told = "; ".join(f"{one.quantity.normalize():f} {one.symbol}: {one.reason}" for one in missing)
     return Trouble(reason=f"held without protection: {told}", at=min(one.since for one in missing))
+
+
+def _refuse_odd_price(outcome: Outcome, order: JournaledOrder, *, far_price: bool) -> None:
+    """Refuse a fill whose price is missing, or far from the order's reference and not said to be meant, or whose fee eats it."""
+    if outcome.price is None:
+        raise InvalidInput("what has filled needs a price")
+    if not far_price and far_from(outcome.price, order.request.reference_price):
+        raise Refused(
+            f"price {plain(outcome.price)} is {distance(outcome.price, order.request.reference_price)}",
+            remedy="If it is right, say so: --far-price.",
+        )
+    value = (outcome.filled_quantity - order.filled_quantity) * outcome.price
+    if abs(outcome.fee) > value:
+        raise InvalidInput(f"fee must be at most the value of the fill, {plain(value)} (was {plain(outcome.fee)})")

@@ -3,7 +3,8 @@
     market=<m>/timeframe=<t>/_absent/<symbol>.json     {source: [[first, last, asked, is_final], ...]}, microseconds since 1970
 
 An absence is final once the source, asked again, still lacked the bar although it had later ones: an outage of the exchange.
-Before that it is provisional, since the bar may only be late. Losing this file costs requests and nothing else.
+Before that it is provisional, since the bar may only be late. Losing this file costs requests and nothing else. One that was
+noted later than now was noted by a clock that has been set back since: it is not believed.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class AbsenceLog:
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.folder / _FOLDER
 
-    def read(self, symbol: str, source: str) -> list[Absence]:
+    def read(self, symbol: str, source: str, *, now_us: int) -> list[Absence]:
         """Return what is known of one source, ascending, without overlaps."""
-        return [Absence(*values) for values in self._content(symbol).get(source, [])]
+        return _believed((Absence(*values) for values in self._content(symbol).get(source, [])), now_us)
 
     def sources(self, symbol: str) -> dict[str, list[Absence]]:
         """Return what is known of every source that was ever asked."""
@@ -52,7 +53,7 @@ class AbsenceLog:
         if not news:
             return
         content = self._content(symbol)
-        known = [Absence(*values) for values in content.get(source, [])]
+        known = _believed((Absence(*values) for values in content.get(source, [])), max(one.asked for one in news))
         content[source] = [(one.first, one.last, one.asked, one.is_final) for one in merged(known, news)]
         self._folder.mkdir(parents=True, exist_ok=True)
         write_hint(self._file(symbol), json.dumps(content, separators=(",", ":")))
@@ -82,6 +83,10 @@ class AbsenceLog:
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
         return content if is_sound else {}
+
+
+def _believed(absences: Iterable[Absence], now_us: int) -> list[Absence]:
+    return [one for one in absences if one.is_final or one.asked <= now_us]
 
 
 def merged(known: Iterable[Absence], news: Sequence[Absence]) -> list[Absence]:

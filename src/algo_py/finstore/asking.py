@@ -45,12 +45,14 @@ class Asked:
     """What a source said about a page, made safe: closed bars of the page, ascending, each once.
 
     `overlap` is the bar asked along, None when there was none. `unexpected` counts bars that the calendar does not have.
+    `as_of_us` is what the source's clock showed, or ours where that is earlier; None when the source did not say.
     """
 
     page: Page
     block: Block
     overlap: Block | None
     unexpected: int
+    as_of_us: int | None
 
     @property
     def missing(self) -> Times:
@@ -83,7 +85,8 @@ class Asker:
             block, unexpected = self._believed(answer, page.symbol, start, end)
             overlap = None if page.overlap_us is None else block.between(page.overlap_us, page.overlap_us + 1)
             wanted = block.rows(np.isin(block.times, page.times))
-            return Asked(page, wanted, overlap if overlap else None, unexpected)
+            as_of_us = None if answer.as_of is None else to_us(min(answer.as_of, self._clock.now()))
+            return Asked(page, wanted, overlap if overlap else None, unexpected, as_of_us)
 
         return self._again(page.symbol, once)
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from algo_py.clock import format_time, monotonic_s
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, VenueDown
-from algo_py.finstore.absences import Absence, covering
+from algo_py.finstore.absences import Absence, covering, merged
 from algo_py.finstore.asking import Asked, Asker, Page
-from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.bartimes import closed, expected_opens
 from algo_py.finstore.coverage import lost_ranges
 from algo_py.finstore.durable import explained, locked, make_folder
 from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
@@ -38,6 +38,9 @@ _UNBOUNDED_S = 7 * 86_400.0
 # A stored close that the source has since moved by more than this fraction was adjusted, as for a split: what follows it would
 # not fit what is stored.
 _ADJUSTED_FRACTION = 0.01
+
+# A source without a clock is not believed to lack what closed so short a while ago by ours, which may be wrong.
+_NEWEST_PART = timedelta(days=1)
 
 _CLOSE = COLUMNS.index("close")
 
@@ -86,6 +89,10 @@ class Fill:
         self._left: dict[str, int] = {}
         self._first_known: set[str] = set()
         self._asked_again_to: dict[str, int] = {}
+        # Not written down, since nobody but our clock says that these bars have closed: what did not come, and in which look.
+        self._unsure: dict[str, list[Absence]] = {}
+        self._unclosed: dict[str, tuple[Times, int]] = {}
+        self._look = 0
         self._total = 0
 
     def run(self, patience_s: float) -> FillReport:
@@ -98,6 +105,7 @@ class Fill:
                 while self._is_waiting() and monotonic_s() + _PATIENCE_STEP_S < patient_until_s:
                     self._rest(_PATIENCE_STEP_S)
                     self._began_us = to_us(self._place.clock.now())
+                    self._look += 1
                     self._fill(pool)
         finally:
             self._cancelled.set()
@@ -160,17 +168,28 @@ class Fill:
         if self._is_again:
             todo = expected[expected > self._asked_again_to.get(symbol, -1)]
             return _Plan(Lack(todo, todo[:0], todo[:0]), expected, last_stored_us)
+        missing = expected[~np.isin(expected, stored)]
+        is_unclosed = np.isin(missing, self._unclosed_of(symbol))
         lack = lack_of(
-            expected[~np.isin(expected, stored)],
-            place.absences.read(symbol, place.source.name),
+            missing[~is_unclosed],
+            self._absences_of(symbol, to_us(now)),
             timeframe=place.timeframe,
             last_stored_us=last_stored_us,
             began_us=self._began_us,
             now_us=to_us(now),
-        )
+        ).with_unclosed(missing[is_unclosed], last_stored_us)
         if len(stored) and self._until is None and not len(lack.ask) and not len(lack.awaited):
             place.complete_to[key] = last_stored_us
         return _Plan(lack, expected, last_stored_us)
+
+    def _absences_of(self, symbol: str, now_us: int) -> list[Absence]:
+        place = self._place
+        return merged(place.absences.read(symbol, place.source.name, now_us=now_us), self._unsure.get(symbol, []))
+
+    def _unclosed_of(self, symbol: str) -> Times:
+        """Return the bars that had not closed by the source's clock when it was asked in this look."""
+        times, look = self._unclosed.get(symbol, (np.empty(0, dtype=np.int64), self._look))
+        return times if look == self._look else times[:0]
 
     def _settle_lost(self, symbol: str) -> None:
         """Note that what was lost with a damaged file is back, as far as the source has it."""
@@ -214,7 +233,7 @@ class Fill:
         asked = {symbol: pool.submit(self._asker.earliest, symbol) for symbol in chosen}
         left = dict(plans)
         for symbol, first in self._answers(asked).items():
-            if first is None:
+            if first is None or first > place.clock.now():
                 continue
             unborn = plans[symbol].lack.ask[plans[symbol].lack.ask < to_us(first)]
             if len(unborn):
@@ -291,16 +310,35 @@ class Fill:
         One empty page in the middle of history is as likely a fault of the source as an outage of the exchange: so whatever does
         not come is asked for twice.
         """
-        absences, source = self._place.absences, self._place.source.name
-        asked = np.unique(np.concatenate([one.page.times for one in answers]))
-        missing = asked[~np.isin(asked, found.times)]
-        is_final = (covering(absences.read(symbol, source), missing) >= 0) & (missing < plan.last_stored_us)
+        last_us = max(plan.last_stored_us, int(found.times[-1]) if len(found) else -1)
+        parts = [self._certainly_missing(symbol, one, found, last_us=last_us, now_us=now_us) for one in answers]
+        missing = np.unique(np.concatenate(parts))
+        is_final = (covering(self._absences_of(symbol, now_us), missing) >= 0) & (missing < plan.last_stored_us)
         news = [
             Absence(int(run[0]), int(run[-1]), now_us, sure)
             for sure in (False, True)
             for run in runs(missing[is_final == sure], plan.expected)
         ]
-        absences.add(symbol, source, news)
+        self._place.absences.add(symbol, self._place.source.name, news)
+
+    def _certainly_missing(self, symbol: str, asked: Asked, found: Block, *, last_us: int, now_us: int) -> Times:
+        """Return the bars of a page that did not come although they have closed; remember the others for this call.
+
+        A bar has closed when the source's clock says so, or when a later one is there. Our own clock proves nothing: it may run
+        ahead, and what it took for absent would not be asked for once it is right.
+        """
+        place, missing = self._place, asked.page.times[~np.isin(asked.page.times, found.times)]
+        has_clock = asked.as_of_us is not None
+        until_us = asked.as_of_us if asked.as_of_us is not None else now_us - _NEWEST_PART // timedelta(microseconds=1)
+        is_sure = (missing < last_us) | closed(place.market, place.timeframe, missing, until_us)
+        unsure = missing[~is_sure]
+        if len(unsure) and has_clock:
+            known = self._unclosed_of(symbol)
+            self._unclosed[symbol] = np.union1d(known, unsure), self._look
+        elif len(unsure):
+            news = [Absence(int(unsure[0]), int(unsure[-1]), now_us, False)]
+            self._unsure[symbol] = merged(self._unsure.get(symbol, []), news)
+        return missing[is_sure]
 
     def _is_adjusted(self, symbol: str, overlap: Block) -> bool:
         """Return whether the source has rewritten the symbol's history beyond a correction; that is then the problem."""

@@ -33,6 +33,14 @@ class Lack:
     absent: Times
     awaited: Times
 
+    def with_unclosed(self, times: Times, last_stored_us: int) -> Lack:
+        """Return it with bars that have not closed by the source's clock: awaited, unless the symbol trades no more anyway."""
+        if not len(times):
+            return self
+        if len(self.absent) and self.absent[-1] > last_stored_us:
+            return Lack(self.ask, np.union1d(self.absent, times), self.awaited)
+        return Lack(self.ask, self.absent, np.union1d(self.awaited, times))
+
 
 def lack_of(
     missing: Times,

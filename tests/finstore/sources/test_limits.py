@@ -17,6 +17,7 @@ from algo_py.errors import RateLimited, Refused
 from algo_py.finstore.durable import locked
 from algo_py.finstore.sources.limits import SharedLimit
 from tests.finstore.processes import forked, in_a_child
+from tests.limits import aged
 
 PER_S, BURST = 40.0, 4.0
 PROCESSES, EACH = 4, 12
@@ -113,11 +114,17 @@ def test_silence_ends(tmp_path: Path) -> None:
     assert monotonic_s() - began_s == pytest.approx(0.2, abs=0.1)
 
 
-@pytest.mark.parametrize(("asked_s", "kept_s"), [(None, 60), (-5, 0), (86_400, 86_400), (1e9, 3 * 86_400)])
+@pytest.mark.parametrize(
+    ("asked_s", "kept_s"),
+    [(None, 60), (-5, 0), (120, 120), (86_400, 300), (99_999_999, 300), (float("inf"), 300), (float("nan"), 60)],
+)
 def test_silence_is_bounded(tmp_path: Path, asked_s: float | None, kept_s: float) -> None:
     limit = limit_in(tmp_path)
     limit.silence(asked_s)
-    assert json.loads(state_of(tmp_path).read_text())["silent_until"] - monotonic_s() == pytest.approx(kept_s, abs=1)
+    if kept_s:
+        assert json.loads(state_of(tmp_path).read_text())["silent_until"] - monotonic_s() == pytest.approx(kept_s, abs=1)
+    else:
+        limit.acquire(1, deadline_s=at_once())
 
 
 def test_longer_silence_is_not_shortened(tmp_path: Path) -> None:
@@ -145,6 +152,74 @@ def test_silence_that_begins_while_somebody_waits_is_heeded(tmp_path: Path, sile
     teller.join()
 
 
+def test_after_our_bound_it_is_asked_once_and_the_silence_begins_anew_when_that_is_refused(tmp_path: Path) -> None:
+    limit = limit_in(tmp_path)
+    limit.silence(99_999_999)
+    for _ in range(3):
+        aged(tmp_path, 299)
+        with pytest.raises(RateLimited):
+            limit.acquire(1, deadline_s=at_once())
+        aged(tmp_path, 1)
+        limit.acquire(1, deadline_s=at_once())
+        with pytest.raises(RateLimited):  # somebody else, before it is known what became of the first
+            limit_in(tmp_path).acquire(1, deadline_s=at_once())
+        limit.silence(99_999_999)
+
+
+def test_after_our_bound_the_silence_is_over_when_the_one_request_is_not_refused(tmp_path: Path) -> None:
+    limit = limit_in(tmp_path)
+    limit.silence(99_999_999)
+    aged(tmp_path, 300)
+    limit.acquire(1, deadline_s=at_once())
+    aged(tmp_path, 15)
+    for _ in range(3):
+        limit.acquire(1, deadline_s=at_once())
+
+
+def test_a_silence_within_our_bound_ends_for_everybody_at_once(tmp_path: Path) -> None:
+    limit = limit_in(tmp_path)
+    limit.silence(120)
+    aged(tmp_path, 120)
+    for _ in range(3):
+        limit.acquire(1, deadline_s=at_once())
+
+
+def test_what_makes_a_position_safe_waits_only_a_short_while(tmp_path: Path) -> None:
+    limit = limit_in(tmp_path)
+    limit.silence(99_999_999)
+    with pytest.raises(RateLimited) as caught:
+        limit.acquire(1, deadline_s=at_once(), urgent=True)
+    assert 25 < (caught.value.retry_after_s or 0) <= 30
+    aged(tmp_path, 30)
+    limit.acquire(1, deadline_s=at_once(), urgent=True)
+    with pytest.raises(RateLimited):
+        limit.acquire(1, deadline_s=at_once())
+    limit.acquire(1, deadline_s=at_once(), urgent=True)
+    limit.silence(99_999_999)  # refused: it waits again, and is tried again
+    with pytest.raises(RateLimited):
+        limit.acquire(1, deadline_s=at_once(), urgent=True)
+    aged(tmp_path, 30)
+    limit.acquire(1, deadline_s=at_once(), urgent=True)
+
+
+def test_a_short_silence_is_kept_by_all(tmp_path: Path) -> None:
+    limit = limit_in(tmp_path)
+    limit.silence(0.2)
+    began_s = monotonic_s()
+    limit.acquire(1, deadline_s=monotonic_s() + 1, urgent=True)
+    assert monotonic_s() - began_s == pytest.approx(0.2, abs=0.1)
+
+
+def test_what_makes_a_position_safe_leaves_where_no_limit_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    unusable = limit_in(tmp_path / "file")
+    unusable.acquire(1, deadline_s=monotonic_s() + 1, urgent=True)
+    unusable.silence(30)
+    limit = limit_in(tmp_path)
+    with locked(tmp_path / "service.lock", timeout_s=1):
+        limit.acquire(1, deadline_s=monotonic_s() + 0.2, urgent=True)
+
+
 UNUSABLE = {
     "empty": b"",
     "cut": b'{"boot": "',
@@ -154,6 +229,15 @@ UNUSABLE = {
     "words": b'{"boot": "BOOT", "written": 0, "free_at": "soon", "silent_until": 0}',
     "nan": b'{"boot": "BOOT", "written": 0, "free_at": NaN, "silent_until": 0}',
     "for ever": b'{"boot": "BOOT", "written": 0, "free_at": 0, "silent_until": 1e300}',
+    "for ever paid": b'{"boot": "BOOT", "written": 0, "free_at": 1e300, "silent_until": 0, "asked_at": 0, "wanted_until": 0}',
+    "for an hour": b'{"boot": "BOOT", "written": SOON, "free_at": 0, "silent_until": LATER, "asked_at": 0, "wanted_until": 0}',
+    "not a number": b'{"boot": "BOOT", "written": 0, "free_at": 0, "silent_until": NaN, "asked_at": 0, "wanted_until": 0}',
+    "asked tomorrow": b'{"boot": "BOOT", "written": 0, "free_at": 0, "silent_until": NOW, "asked_at": 1e9, "wanted_until": 0}',
+    "huge": b'{"boot": "BOOT", "written": 0, "free_at": '
+    + b"9" * 400
+    + b', "silent_until": 0, "asked_at": 0, "wanted_until": 0}',
+    "deep": b"[" * 4_000,
+    "endless": b" " * 100_000,
     "binary": b"\xff\xfe\x00",
     "another start": b'{"boot": "of last week", "written": 0, "free_at": 0, "silent_until": NOW}',
     "from the future": b'{"boot": "BOOT", "written": 1e12, "free_at": 0, "silent_until": NOW}',
@@ -165,7 +249,9 @@ def test_unusable_file_is_ignored_and_replaced(tmp_path: Path, content: bytes) -
     limit = limit_in(tmp_path, per_s=1)
     limit.acquire(0, deadline_s=monotonic_s() + 1)
     boot = json.loads(state_of(tmp_path).read_text())["boot"]
-    content = content.replace(b"BOOT", boot.encode()).replace(b"NOW", str(monotonic_s() + 600).encode())
+    now = monotonic_s()
+    for name, value in {"BOOT": boot, "NOW": now + 200, "SOON": now - 1, "LATER": now + 3_600}.items():
+        content = content.replace(name.encode(), str(value).encode())
     state_of(tmp_path).write_bytes(content)
     limit.acquire(BURST, deadline_s=at_once())
     with pytest.raises(RateLimited):
@@ -177,7 +263,7 @@ def test_usable_file_is_not_ignored(tmp_path: Path) -> None:
     limit = limit_in(tmp_path)
     limit.acquire(0, deadline_s=monotonic_s() + 1)
     written = json.loads(state_of(tmp_path).read_text())
-    state_of(tmp_path).write_text(json.dumps({**written, "silent_until": monotonic_s() + 600}))
+    state_of(tmp_path).write_text(json.dumps({**written, "silent_until": monotonic_s() + 200}))
     with pytest.raises(RateLimited):
         limit.acquire(1, deadline_s=monotonic_s() + 1)
 

@@ -57,9 +57,9 @@ def date_of(headers: Mapping[str, str]) -> datetime | None:
     """Return the clock of the server that answered, to the second below; None when it does not say."""
     try:
         moment = parsedate_to_datetime(headers.get("Date") or "")
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # such as the last hour of the year 9999, west of Greenwich
         return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

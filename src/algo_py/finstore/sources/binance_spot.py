@@ -75,7 +75,7 @@ class BinanceSpot:
     def pause_s(self, headers: Mapping[str, str]) -> float | None:
         """Return how long bars should wait because the minute's weight is nearly used up; None: no need."""
         used = headers.get("X-MBX-USED-WEIGHT-1M") or ""
-        if not used.isdigit() or int(used) < _BUSY_FRACTION * _WEIGHT_PER_MINUTE:
+        if not re.fullmatch("[0-9]{1,9}", used) or int(used) < _BUSY_FRACTION * _WEIGHT_PER_MINUTE:
             return None
         now: datetime | None = date_of(headers)
         return 60.0 if now is None else 60.0 - now.astimezone(UTC).second

@@ -19,7 +19,7 @@ from algo_py.finstore.sources.answers import AGAIN_LATER, retry_after_s
 from algo_py.finstore.sources.bounded_http import BoundedSession
 
 # What ccxt's parsers raise when an answer has another shape than they expect.
-MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 _WORDS_MOST = 160
 
 

@@ -24,7 +24,7 @@ _REQUEST_S: Final = 20.0
 _SHOWN_CHARACTERS: Final = 200
 
 # What its client raises, beside its own errors and requests' (which are OSErrors), when an answer is not built as it expects.
-_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, csv.Error)
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, csv.Error)
 
 _T = TypeVar("_T")
 
@@ -43,14 +43,16 @@ class KiteClient:
         self._keys: tuple[str, str] | None = None
         self._pool: Pool[_Client] | None = None
 
-    def ask(self, question: Callable[[Any], _T], *, subject: str, deadline_s: float) -> tuple[_T, datetime | None]:
+    def ask(
+        self, question: Callable[[Any], _T], *, subject: str, deadline_s: float, urgent: bool = False
+    ) -> tuple[_T, datetime | None]:
         """Put a question to kiteconnect's KiteConnect; return what it returns, and what Kite's clock showed then.
 
-        Reading the answer belongs into the question: whatever it trips over is Kite's fault. Raises AuthFailed, RateLimited,
-        InvalidInput (Kite refuses the question), VenueDown.
+        Reading the answer belongs into the question: whatever it trips over is Kite's fault. An `urgent` question waits for a
+        silence only a short while. Raises AuthFailed, RateLimited, InvalidInput (Kite refuses the question), VenueDown.
         """
         with self._clients().one() as client:
-            self._limit.acquire(1.0, deadline_s=deadline_s)
+            self._limit.acquire(1.0, deadline_s=deadline_s, urgent=urgent)
             left_s = time_left_s("Kite", subject, deadline_s=deadline_s, at_most_s=_REQUEST_S)
             try:
                 return client.ask(question, subject=subject, left_s=left_s)

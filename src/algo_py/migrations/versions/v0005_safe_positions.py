@@ -75,6 +75,10 @@ def upgrade() -> None:
         sa.Column("moved_to", sa.String(64), nullable=False),
         sa.Column("at", _MOMENT, nullable=False),
     )
+    op.add_column("telegram_orders", sa.Column("chat_id", sa.String(64)))
+    op.add_column("telegram_orders", sa.Column("questions", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("telegram_orders", sa.Column("asked_price", _AMOUNT))
+    op.add_column("telegram_orders", sa.Column("is_shown", sa.Boolean, nullable=False, server_default=sa.true()))
     op.create_index("ix_orders_deployment_status", "orders", ["deployment_id", "status"])
     op.create_index("ix_orders_deployment_updated", "orders", ["deployment_id", "updated_at"])
     op.create_index("ix_fills_deployment_id_id", "fills", ["deployment_id", "id"])

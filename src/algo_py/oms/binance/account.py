@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from algo_py.amounts import read_amount
 from algo_py.credentials import Credentials
 from algo_py.errors import AuthFailed, InvalidInput
 from algo_py.market import Market
@@ -69,10 +70,8 @@ def check_rights(rights: Mapping[str, Any], *, name: str, keys: str, may_withdra
 
 def free_cash(account: Mapping[str, Any], market: Market) -> Decimal:
     """Return how much quote currency is free. Raises ValueError where that is no amount."""
-    cash = sum((Decimal(entry["free"]) for entry in account["balances"] if entry["asset"] == market.quote_currency), Decimal(0))
-    if not cash.is_finite() or cash < 0:
-        raise ValueError(f"{cash} is no amount")
-    return cash
+    balances = [entry for entry in account["balances"] if entry["asset"] == market.quote_currency]
+    return sum((_balance(entry, "free") for entry in balances), Decimal(0))
 
 
 def holdings(account: Mapping[str, Any], market: Market) -> Iterator[PositionReport]:
@@ -84,6 +83,14 @@ def holdings(account: Mapping[str, Any], market: Market) -> Iterator[PositionRep
     """
     for entry in account["balances"]:
         symbol = f"{entry['asset']}/{market.quote_currency}"
-        quantity = Decimal(entry["free"]) + Decimal(entry["locked"])
+        quantity = _balance(entry, "free") + _balance(entry, "locked")
         if quantity and entry["asset"] != market.quote_currency and is_of(symbol, market):
             yield PositionReport(symbol=symbol, quantity=quantity)
+
+
+def _balance(entry: Mapping[str, Any], name: str) -> Decimal:
+    """Read a balance; one that is no amount raises ValueError, as any other part that makes no sense."""
+    try:
+        return read_amount(entry[name], name=name, allow_zero=True)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None

@@ -37,7 +37,7 @@ from algo_py.oms.binance.lookups import MISREAD, Lookups
 from algo_py.oms.binance.placing import Placing, is_of, is_pair, placing_of, replacing, symbol_id, venue_ids
 from algo_py.oms.binance.prices import last_prices
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus, OrderType
+from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderType
 
 _RECV_WINDOW: Final = timedelta(seconds=5)
 _RECV_WINDOW_MOST: Final = timedelta(seconds=60)
@@ -125,7 +125,7 @@ class BinanceOMS:
         same key again, may find its rights changed, and must find the same account.
         """
         self._is_checked = False
-        connected_ms = self._connection.synchronise()
+        connected_ms = self._connection.synchronise(urgent=True)
         account = self._account()
         warnings: list[str] = []
         try:
@@ -166,9 +166,8 @@ class BinanceOMS:
     def submit(self, order: OrderRequest) -> OrderReport:
         """Send an order, once.
 
-        A market order's answer brings its fills. Where their fees cannot be valued now the report says ACCEPTED, and the next
-        look-up brings them. Raises Rejected and its kinds, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was not
-        executed.
+        A market order's answer brings its fills. Raises Rejected and its kinds, OutcomeUnknown; RateLimited, VenueDown and
+        AuthFailed when it was not executed.
         """
         self._refuse_unconnected()
         placing = placing_of(order, self._market, self.capabilities, name=self._name)
@@ -193,7 +192,7 @@ class BinanceOMS:
         report = self._lookups.report(order)
         if report is None:
             until_ms = self._may_arrive_until_ms(order, planned_at)
-            left_s = (until_ms - self._connection.synchronise()) / 1_000
+            left_s = (until_ms - self._connection.synchronise(urgent=True)) / 1_000
             if left_s >= 0:
                 raise OutcomeUnknown(
                     f"{self._name} does not show the order for {order.symbol}, but may yet receive it",
@@ -213,6 +212,7 @@ class BinanceOMS:
             content = self._connection.attempt(
                 call("private_delete_order", symbol=symbol_id(order.symbol), origClientOrderId=venue_client_id),
                 weight=_ORDER_WEIGHT,
+                urgent=True,
             )
             if not isinstance(content, Failure):
                 return  # Binance cancels both orders of a list when one of them is canceled
@@ -259,7 +259,12 @@ class BinanceOMS:
         def remember(timestamp_ms: int) -> None:
             self._sent_ms[own_id] = timestamp_ms
 
-        content = self._connection.place(call(placing.method, **placing.parameters), weight=_ORDER_WEIGHT, on_timestamp=remember)
+        content = self._connection.place(
+            call(placing.method, **placing.parameters),
+            weight=_ORDER_WEIGHT,
+            on_timestamp=remember,
+            urgent=order.leg is Leg.EXIT,
+        )
         if isinstance(content, Failure):
             error = of_order(content, name=self._name, subject=subject)
             if not isinstance(error, OutcomeUnknown):
@@ -279,23 +284,14 @@ class BinanceOMS:
             return self._lookups.described(order, known, [])
         known = [VenueOrder.read(content)]
         trades = each_once(Trade.answered(fill, known[0], int(content["transactTime"])) for fill in content.get("fills", ()))
-        try:
-            return self._lookups.described(order, known, trades)
-        except VenueError as error:
-            # The order stands. It stays open until a look-up brings its fills, so nothing of it is lost.
-            return OrderReport(
-                client_order_id=order.client_order_id,
-                venue_order_id=str(known[0].id),
-                status=OrderStatus.ACCEPTED,
-                reason=f"its fees cannot be valued now: {error.message}",
-            )
+        return self._lookups.described(order, known, trades)
 
     def _may_arrive_until_ms(self, order: OrderRequest, planned_at: datetime) -> int:
         """Return the last moment, on Binance's clock, at which an order of ours may come into being."""
         sent_ms = max(
             self._connection.at_venue_ms(planned_at),
             self._sent_ms.get(order.client_order_id, 0),
-            self._connected_ms or self._connection.synchronise(),
+            self._connected_ms or self._connection.synchronise(urgent=True),
         )
         return sent_ms + self._access.recv_window_ms + _ENGINE_MS
 
@@ -308,17 +304,19 @@ class BinanceOMS:
 
     def _account(self) -> Any:
         return self._connection.read(
-            call("private_get_account", omitZeroBalances="true"), weight=_ACCOUNT_WEIGHT, subject="the account"
+            call("private_get_account", omitZeroBalances="true"), weight=_ACCOUNT_WEIGHT, subject="the account", urgent=True
         )
 
     def _rights(self) -> Any:
         return self._connection.read(
-            call("sapi_get_account_apirestrictions"), weight=_RIGHTS_WEIGHT, subject="the rights of the key"
+            call("sapi_get_account_apirestrictions"), weight=_RIGHTS_WEIGHT, subject="the rights of the key", urgent=True
         )
 
     def _rules(self, symbols: list[str]) -> Mapping[str, Instrument]:
         """Ask for all at once; when one of them is unknown Binance answers for none, so the halves are asked."""
-        content = self._connection.attempt(lambda client: BinanceSpot(self._name).rules(client, symbols), weight=_RULES_WEIGHT)
+        content = self._connection.attempt(
+            lambda client: BinanceSpot(self._name).rules(client, symbols), weight=_RULES_WEIGHT, urgent=True
+        )
         if not isinstance(content, Failure):
             return content  # type: ignore[no-any-return]
         if not (content.is_refusal and content.code == BAD_SYMBOL):

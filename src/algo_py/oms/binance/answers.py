@@ -1,20 +1,26 @@
 """What Binance says of an order, taken apart: where it stands and what it traded. Nothing is asked here.
 
-Reading raises what a missing or malformed part raises; the caller decides what an answer that cannot be read means.
+Reading raises what a missing or malformed part raises; the caller decides what an answer that cannot be read means. A number of
+an order or a trade that cannot be booked is OutcomeUnknown and named: something happened, and nobody can say what.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
+from algo_py.errors import InvalidInput, OutcomeUnknown
 from algo_py.orders.model import OrderRequest, OrderStatus, OrderType, Side
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LIST: Final = -1
+_ASSET: Final = re.compile(r"\w{1,16}")
+_BY_HAND: Final = "Look at it in the account, and settle it by hand."
 TARGET_TYPE: Final = "TAKE_PROFIT"
 
 _STATUS: Final = {
@@ -52,8 +58,8 @@ class VenueOrder:
             side=Side(entry["side"]),
             type=str(entry["type"]),
             venue_status=str(entry["status"]),
-            quantity=Decimal(entry["origQty"]),
-            executed=Decimal(entry["executedQty"]),
+            quantity=_amount(entry, "origQty", of="an order"),
+            executed=_amount(entry, "executedQty", of="an order", allow_zero=True),
         )
 
     @property
@@ -96,28 +102,31 @@ class Trade:
     @classmethod
     def listed(cls, entry: Mapping[str, Any]) -> Trade:
         """Read an entry of the account's list of trades."""
-        return cls(
-            id=int(entry["id"]),
-            order_id=int(entry["orderId"]),
-            side=Side.BUY if entry["isBuyer"] else Side.SELL,
-            price=Decimal(entry["price"]),
-            quantity=Decimal(entry["qty"]),
-            commission=Decimal(entry["commission"]),
-            commission_asset=str(entry["commissionAsset"]),
-            time=moment_of(int(entry["time"])),
-        )
+        if not isinstance(entry["isBuyer"], bool):
+            raise TypeError("isBuyer is neither true nor false")
+        side = Side.BUY if entry["isBuyer"] else Side.SELL
+        return cls._read(entry, id=int(entry["id"]), order_id=int(entry["orderId"]), side=side, time_ms=int(entry["time"]))
 
     @classmethod
     def answered(cls, fill: Mapping[str, Any], order: VenueOrder, time_ms: int) -> Trade:
         """Read an entry of the `fills` in the answer to placing an order."""
+        return cls._read(fill, id=int(fill["tradeId"]), order_id=order.id, side=order.side, time_ms=time_ms)
+
+    @classmethod
+    def _read(cls, entry: Mapping[str, Any], *, id: int, order_id: int, side: Side, time_ms: int) -> Trade:  # noqa: A002
+        of = f"trade {id}"
+        asset = entry["commissionAsset"]
+        commission = _amount(entry, "commission", of=of, allow_zero=True)
+        if not isinstance(asset, str) or (commission and not _ASSET.fullmatch(asset)):
+            raise OutcomeUnknown(f"commissionAsset of {of} is no asset (was {str(asset)[:20]!r})", remedy=_BY_HAND)
         return cls(
-            id=int(fill["tradeId"]),
-            order_id=order.id,
-            side=order.side,
-            price=Decimal(fill["price"]),
-            quantity=Decimal(fill["qty"]),
-            commission=Decimal(fill["commission"]),
-            commission_asset=str(fill["commissionAsset"]),
+            id=id,
+            order_id=order_id,
+            side=side,
+            price=_amount(entry, "price", of=of),
+            quantity=_amount(entry, "qty", of=of),
+            commission=commission,
+            commission_asset=asset,
             time=moment_of(time_ms),
         )
 
@@ -157,3 +166,10 @@ def is_same(order: OrderRequest, known: Sequence[VenueOrder]) -> bool:
 def moment_of(time_ms: int) -> datetime:
     """Return a time of Binance's, milliseconds since 1970."""
     return _EPOCH + timedelta(milliseconds=time_ms)
+
+
+def _amount(entry: Mapping[str, Any], name: str, *, of: str, allow_zero: bool = False) -> Decimal:
+    try:
+        return read_amount(entry[name], name=f"{name} of {of}", allow_zero=allow_zero)
+    except InvalidInput as error:
+        raise OutcomeUnknown(error.message, remedy=_BY_HAND) from None

@@ -17,6 +17,7 @@ from algo_py.oms.binance.failures import Failure, of_read
 Action = Callable[[Any], Any]
 
 _TIME_WEIGHT: Final = 1.0
+_LAST_MS: Final = 253_402_300_800_000  # the end of the year 9999: no time of a venue lies there
 
 
 def call(method: str, **parameters: object) -> Action:
@@ -60,60 +61,65 @@ class Connection:
         """Return what Binance's clock showed or will show at a moment of ours, as far as we know; at most a round trip behind."""
         return int(moment.timestamp() * 1_000) + (self._offset_ms or 0)
 
-    def synchronise(self) -> int:
+    def synchronise(self, *, urgent: bool = False) -> int:
         """Ask Binance's clock, in milliseconds since 1970, and keep to it from now on. Raises VenueDown, RateLimited."""
-        content = self._send(call("public_get_time"), weight=_TIME_WEIGHT)
+        content = self._send(call("public_get_time"), weight=_TIME_WEIGHT, urgent=urgent)
         answered_ms = int(self._clock.now().timestamp() * 1_000)
         if isinstance(content, Failure):
             raise of_read(content, name=self.name, subject="its time")
         try:
             shown_ms = int(content["serverTime"])
-        except (KeyError, TypeError, ValueError):
-            raise VenueDown(f"{self.name} does not tell its time", remedy="It is asked again later.") from None
+        except (KeyError, TypeError, ValueError, OverflowError):
+            shown_ms = 0
+        if not 0 < shown_ms < _LAST_MS:
+            raise VenueDown(f"{self.name} does not tell its time", remedy="It is asked again later.")
         # Taken as if the answer had needed no time: so ours is never ahead, which Binance minds more than a lag.
         self._offset_ms = shown_ms - answered_ms
         return shown_ms
 
-    def attempt(self, action: Action, *, weight: float) -> Any | Failure:
-        """Send a request that may be sent twice; it is, when our clock was off. Raises RateLimited when the limit is used up."""
-        self._set_clock()
-        content = self._send(action, weight=weight)
+    def attempt(self, action: Action, *, weight: float, urgent: bool = False) -> Any | Failure:
+        """Send a request that may be sent twice; it is, when our clock was off. Raises RateLimited when the limit is used up.
+
+        An `urgent` one makes a position safe: it waits only a short while where Binance has asked for silence.
+        """
+        self._set_clock(urgent=urgent)
+        content = self._send(action, weight=weight, urgent=urgent)
         if isinstance(content, Failure) and content.is_clock:
-            self.synchronise()
-            content = self._send(action, weight=weight)
+            self.synchronise(urgent=urgent)
+            content = self._send(action, weight=weight, urgent=urgent)
         return content
 
-    def read(self, action: Action, *, weight: float, subject: str) -> Any:
+    def read(self, action: Action, *, weight: float, subject: str, urgent: bool = False) -> Any:
         """Ask something. Raises VenueDown, RateLimited, AuthFailed."""
-        content = self.attempt(action, weight=weight)
+        content = self.attempt(action, weight=weight, urgent=urgent)
         if isinstance(content, Failure):
             raise of_read(content, name=self.name, subject=subject)
         return content
 
-    def place(self, action: Action, *, weight: float, on_timestamp: Callable[[int], None]) -> Any | Failure:
+    def place(self, action: Action, *, weight: float, on_timestamp: Callable[[int], None], urgent: bool = False) -> Any | Failure:
         """Send an order, once; `on_timestamp` is told which time it carries before it leaves.
 
         Raises RateLimited and VenueDown when it was not sent at all.
         """
-        self._set_clock()
+        self._set_clock(urgent=urgent)
         self._on_timestamp = on_timestamp
         try:
-            content = self._send(action, weight=weight)
+            content = self._send(action, weight=weight, urgent=urgent)
         finally:
             self._on_timestamp = None
         if isinstance(content, Failure) and content.is_clock:
             self._offset_ms = None
         return content
 
-    def _set_clock(self) -> None:
+    def _set_clock(self, *, urgent: bool) -> None:
         if self._offset_ms is None:
-            self.synchronise()
+            self.synchronise(urgent=urgent)
 
-    def _send(self, action: Action, *, weight: float) -> Any | Failure:
+    def _send(self, action: Action, *, weight: float, urgent: bool = False) -> Any | Failure:
         from algo_py.oms.binance.client import ask
 
         access = self._access
-        self._limit.acquire(weight, deadline_s=monotonic_s() + access.request_s)
+        self._limit.acquire(weight, deadline_s=monotonic_s() + access.request_s, urgent=urgent)
         secrets = (access.key.get_secret_value(), access.secret.get_secret_value())
         content = ask(self._opened(), action, request_s=access.request_s, secrets=secrets)
         if isinstance(content, Failure) and content.is_too_many:

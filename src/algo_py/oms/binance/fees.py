@@ -4,30 +4,44 @@ Binance charges in what is received: base units for a buy, quote currency for a 
 
 - Quote currency: it is the fee.
 - Base units of a buy: they never reach the account, so the fill's quantity is less by them, and the fee is their value at the
-  fill's price. Base units of a sale (BNB sold by an account that pays in BNB) come from what else is held: a fee by value.
+  fill's price. Base units of a sale (BNB sold by an account that pays in BNB) come from what else is held: a fee by value, and
+  the fill names them.
 - Any other asset, BNB as a rule: by its price in quote currency in the minute of the fill (the close of its one-minute bar; while
-  that has no trade, the latest price). The asset itself is taken from what the account holds of it, which no ledger counts.
-- An asset without a price in quote currency: nobody can say. The market's usual fee is taken for it, and the report says so.
+  that has no trade, the latest price). The fill names the asset and how much of it has left the account.
+- An asset whose price cannot be had, or makes no sense: the market's usual fee is taken for it, and the report says so. What a
+  fee was worth never keeps a fill from being booked: without the fill there is no position, and no stop for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from algo_py.errors import VenueDown
+from algo_py.amounts import read_amount
+from algo_py.errors import InvalidInput, OutcomeUnknown, VenueError
 from algo_py.market import Market
 from algo_py.oms.binance.answers import Trade
 from algo_py.oms.binance.connection import Action, Connection, call
 from algo_py.oms.binance.failures import BAD_SYMBOL, Failure, of_read
-from algo_py.orders.model import Fill, from_float
+from algo_py.orders.model import Fill, Side, from_float
 
 _WEIGHT: Final = 2.0
 _MINUTE_MS: Final = 60_000
 _PRICES_KEPT: Final = 512
 _CLOSE: Final = 4
+# A fee beyond this fraction of what was traded comes from a price that cannot be true.
+_FEE_MOST_FRACTION: Final = Decimal("0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fee:
+    """A fee by value, in quote currency. `note` is what is to be said of it."""
+
+    value: Decimal
+    note: str = ""
 
 
 class Fees:
@@ -41,38 +55,56 @@ class Fees:
     def fills(self, trades: Iterable[Trade], *, symbol: str, client_order_id: str) -> tuple[tuple[Fill, ...], str]:
         """Return a fill for each trade, and what is to be said of their fees, if anything.
 
-        Raises VenueDown, RateLimited, AuthFailed when a price is needed and cannot be had now.
+        Raises OutcomeUnknown for a commission that is more than was traded.
         """
         made: list[Fill] = []
         notes: list[str] = []
         base, _, quote = symbol.partition("/")
+        without_price: set[str] = set()  # asked for once in a call: each time-out keeps the fills waiting
         for trade in trades:
-            kept = trade.commission if trade.side == "BUY" and trade.commission_asset == base else Decimal(0)
-            fee = self._fee(trade, base=base, quote=quote)
-            if fee is None:
-                fee = trade.price * trade.quantity * from_float(self._market.fees)
-                notes.append(f"a fee of {trade.commission:f} {trade.commission_asset} was taken as {fee.normalize():f} {quote}")
+            asset, is_base = trade.commission_asset, trade.commission_asset == base
+            _refuse_absurd(trade, base=base, quote=quote)
+            is_kept = trade.side is Side.BUY and is_base
+            fee = self._fee(trade, base=base, quote=quote, without_price=without_price)
+            if fee.note:
+                notes.append(fee.note)
+            is_from_elsewhere = bool(trade.commission) and asset != quote and not is_kept
             made.append(
                 Fill(
                     trade_id=str(trade.id),
                     client_order_id=client_order_id,
                     symbol=symbol,
                     side=trade.side,
-                    quantity=trade.quantity - kept,
+                    quantity=trade.quantity - (trade.commission if is_kept else 0),
                     price=trade.price,
-                    fee=fee,
+                    fee=fee.value,
                     time=trade.time,
+                    fee_asset=asset if is_from_elsewhere else None,
+                    fee_quantity=trade.commission if is_from_elsewhere else None,
                 )
             )
         return tuple(made), "; ".join(notes)
 
-    def _fee(self, trade: Trade, *, base: str, quote: str) -> Decimal | None:
-        if trade.commission_asset == quote or not trade.commission:
-            return trade.commission
-        if trade.commission_asset == base:
-            return trade.commission * trade.price
-        price = self._price(trade.commission_asset, quote, trade.time)
-        return None if price is None else trade.commission * price
+    def _fee(self, trade: Trade, *, base: str, quote: str, without_price: set[str]) -> _Fee:
+        asset = trade.commission_asset
+        if asset == quote or not trade.commission:
+            return _Fee(trade.commission)
+        if asset == base:
+            return _Fee(trade.commission * trade.price)
+        price, why = None, ""
+        if asset not in without_price:
+            try:
+                price = self._price(asset, quote, trade.time)
+            except VenueError as error:  # whatever it is: the fill is worth more than its fee
+                why = f" ({error.message})"
+        notional = trade.price * trade.quantity
+        if price is not None and trade.commission * price > _FEE_MOST_FRACTION * notional:
+            price, why = None, f" (its price of {price:f} cannot be true)"
+        if price is not None:
+            return _Fee(trade.commission * price)
+        without_price.add(asset)
+        usual = notional * from_float(self._market.fees)
+        return _Fee(usual, f"a fee of {trade.commission:f} {asset} was taken as {usual.normalize():f} {quote}{why}")
 
     def _price(self, asset: str, quote: str, moment: datetime) -> Decimal | None:
         """Return the price of an asset in the minute of `moment`, None when it is not traded against the quote currency."""
@@ -92,9 +124,11 @@ class Fees:
         if not rows:
             rows = self._read(call("public_get_ticker_price", symbol=symbol_id), symbol_id)
         try:
-            return Decimal(rows["price"]) if isinstance(rows, dict) else Decimal(rows[0][_CLOSE])
-        except (LookupError, TypeError, ArithmeticError):
-            raise VenueDown(f"the price of {symbol_id} makes no sense", remedy="It is asked again later.") from None
+            return read_amount(rows["price"] if isinstance(rows, dict) else rows[0][_CLOSE], name=f"the price of {symbol_id}")
+        except (LookupError, TypeError):
+            raise OutcomeUnknown(f"the price of {symbol_id} makes no sense") from None
+        except InvalidInput as error:
+            raise OutcomeUnknown(error.message) from None
 
     def _read(self, action: Action, symbol_id: str) -> Any:
         content = self._connection.attempt(action, weight=_WEIGHT)
@@ -103,3 +137,13 @@ class Fees:
         if content.is_refusal and content.code == BAD_SYMBOL:
             return None
         raise of_read(content, name=self._connection.name, subject=f"the price of {symbol_id}")
+
+
+def _refuse_absurd(trade: Trade, *, base: str, quote: str) -> None:
+    """Raise OutcomeUnknown where the commission is more than all that was traded: such a trade cannot be booked."""
+    most = {base: trade.quantity, quote: trade.quantity * trade.price}.get(trade.commission_asset)
+    if most is not None and (trade.commission > most or trade.commission == trade.quantity == most):
+        raise OutcomeUnknown(
+            f"commission of trade {trade.id} is more than was traded (was {trade.commission:f} {trade.commission_asset})",
+            remedy="Look at it in the account, and settle it by hand.",
+        )

@@ -35,7 +35,8 @@ class Lookups:
     def report(self, order: OrderRequest) -> OrderReport | None:
         """Return what Binance knows of an order of ours now, None when it does not know it now.
 
-        Raises OutcomeUnknown for an answer that cannot be meant for this order; VenueDown, RateLimited, AuthFailed.
+        Raises OutcomeUnknown for an answer that cannot be meant for this order or cannot be booked; VenueDown, RateLimited,
+        AuthFailed.
         """
         known: list[VenueOrder] = []
         for venue_client_id in venue_ids(order):
@@ -64,7 +65,7 @@ class Lookups:
         return report
 
     def described(self, order: OrderRequest, known: list[VenueOrder], trades: list[Trade]) -> OrderReport:
-        """Return the report of an order from what Binance said of it. Raises what valuing its fees raises."""
+        """Return the report of an order from what Binance said of it. Raises OutcomeUnknown for what cannot be booked."""
         fills, note = self._fees.fills(trades, symbol=order.symbol, client_order_id=order.client_order_id)
         traded = sum((trade.quantity for trade in trades), Decimal(0))
         status, reason = whole_status(known, traded)
@@ -93,7 +94,7 @@ class Lookups:
     def _order(self, order: OrderRequest, which: Mapping[str, str]) -> VenueOrder | int | None:
         """Return an order, ARCHIVED for one that is known no longer but has ended, None for one that is not known."""
         content = self._connection.attempt(
-            call("private_get_order", symbol=symbol_id(order.symbol), **which), weight=_ORDER_WEIGHT
+            call("private_get_order", symbol=symbol_id(order.symbol), **which), weight=_ORDER_WEIGHT, urgent=True
         )
         if isinstance(content, Failure):
             if content.is_refusal and content.code == NO_SUCH_ORDER:
@@ -128,7 +129,7 @@ class Lookups:
         """Yield all trades that a request is about; the following pages begin behind the last trade of the one before."""
         wanted = dict(first)
         for _ in range(_PAGES_MOST):
-            entries = self._connection.read(call("private_get_mytrades", **wanted), weight=weight, subject=subject)
+            entries = self._connection.read(call("private_get_mytrades", **wanted), weight=weight, subject=subject, urgent=True)
             try:
                 page = [Trade.listed(entry) for entry in entries]
             except MISREAD:

@@ -7,6 +7,7 @@ may have been sent is never sent again: at most once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from algo_py.clock import Clock, monotonic_s
 from algo_py.credentials import Credentials
 from algo_py.database import Database
-from algo_py.errors import AuthFailed, RateLimited, Rejected, VenueDown
+from algo_py.errors import AuthFailed, RateLimited, Rejected, VenueDown, VenueError
 from algo_py.finstore.sources.limits import SharedLimit, shared_folder
 from algo_py.market import Instrument, Market
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
@@ -23,7 +24,10 @@ from algo_py.oms.telegram import texts
 from algo_py.oms.telegram.books import FILLED, Books, Entry
 from algo_py.oms.telegram.chat import Chat
 from algo_py.oms.telegram.inbox import Inbox
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
+from algo_py.oms.telegram.moves import Moves
+from algo_py.oms.telegram.replies import Replies
+from algo_py.oms.telegram.showing import Showing
+from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side
 
 _PER_S, _BURST = 1.0, 3.0
 _WAIT_S = 20.0
@@ -64,10 +68,13 @@ class TelegramOMS:
         host = urlsplit(base_url or "https://api.telegram.org").netloc
         bot = token.get_secret_value().partition(":")[0][:32]
         self._limit = limit or SharedLimit(f"telegram-{bot}-{host}", per_s=_PER_S, burst=_BURST)
-        self._chat = Chat(token, chat_id.get_secret_value(), base_url=base_url, limit=self._limit)
+        moves = Moves(database, bot)
+        self._chat = Chat(token, chat_id.get_secret_value(), base_url=base_url, limit=self._limit, moves=moves, clock=clock)
         self._books = Books(database)
-        lock = shared_folder() / f"telegram-{self._chat.bot}-{host.replace(':', '-')}.inbox.lock"
-        self._inbox = Inbox(database, self._books, self._chat, clock, lock=lock)
+        self._showing = Showing(self._books, self._chat)
+        replies = Replies(self._books, self._chat, self._showing, clock)
+        lock = shared_folder() / f"telegram-{bot}-{host.replace(':', '-')}.inbox.lock"
+        self._inbox = Inbox(database, self._chat, clock, bot=bot, lock=lock, act=replies.act)
         self._clock = clock
         self._account = account
         self._deployment_name = deployment_name
@@ -77,9 +84,16 @@ class TelegramOMS:
         self._answer_within = answer_within
 
     def connect(self) -> AccountSummary:
-        """Look whether the bot and the chat are there; raises AuthFailed or VenueDown."""
+        """Look whether the bot and the chat are there, and read what was answered; raises AuthFailed or VenueDown."""
         name = self._chat.check()
-        return AccountSummary(account=f"@{name}/{self._account}", cash=None)
+        self._read()
+        ids = self._chat.ids
+        warnings = []
+        if len(ids) > 1:
+            warnings.append(
+                f"the group has become a supergroup, and orders go there: write TELEGRAM_CHAT_ID={ids[-1]} into config/.env"
+            )
+        return AccountSummary(account=f"@{name}/{self._account}", cash=None, warnings=tuple(warnings))
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
         """Return the market's usual rules: the person trades somewhere."""
@@ -89,34 +103,47 @@ class TelegramOMS:
         """Send the order's message, once."""
         if order.type not in self.capabilities.order_types:
             raise Rejected(f"the Telegram OMS has no {order.type} orders")
-        self._limit.acquire(1.0, deadline_s=monotonic_s() + _WAIT_S)
+        self._limit.acquire(1.0, deadline_s=monotonic_s() + _WAIT_S, urgent=order.leg is Leg.EXIT)
         text = texts.order_text(order, deployment_name=self._deployment_name, market=self._market)
         if not self._books.begin(order, account=self._account, text=text, at=self._clock.now()):
             raise Rejected(f"the client order id {order.client_order_id} is already used")
         try:
-            message_id = self._chat.send(text, _keyboard(order))
+            place = self._chat.send(text, _keyboard(order))
         except (Rejected, RateLimited, AuthFailed, VenueDown):
             self._books.forget(order.client_order_id)  # Telegram has not taken it
             raise
-        self._books.sent(order.client_order_id, message_id)
+        self._books.sent(order.client_order_id, place)
         return self._report(self._entry(order))
 
     def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
-        """Read what was answered, then report the order from the books; None means that its message was never begun."""
-        if self._books.get(order.client_order_id) is None:
+        """Read what was answered, then report the order from the books; None means that its message was never begun.
+
+        What is settled is settled, whether or not Telegram can be asked.
+        """
+        known = self._books.get(order.client_order_id)
+        if known is None:
             return None
-        self._inbox.read()
+        if known.outcome:
+            with suppress(VenueError):  # somebody may have pressed again, and is told
+                self._read()
+        else:
+            self._read()
         self._assume_what_nobody_said(self._entry(order))
         return self._report(self._entry(order))
 
     def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
-        """Take an order back that nobody has answered; an answer that came first stands."""
+        """Take an order back that nobody has answered; an answer that came first stands.
+
+        Its message then says so, and has no buttons any more: where that does not succeed now, it is tried again later.
+        """
+        with suppress(VenueError):  # who answered what cannot be read now is told that it came too late
+            self._inbox.read()
         entry = self._books.settle(order.client_order_id, at=self._clock.now(), price=None, reason="canceled on request")
-        self._show(entry)
+        self._showing.show(entry)
 
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills that were answered at `moment` or later, oldest first."""
-        self._inbox.read()
+        self._read()
         return [fill for entry in self._books.filled_since(self._account, moment) for fill in self._fills(entry)]
 
     def positions(self) -> Sequence[PositionReport] | None:
@@ -136,16 +163,11 @@ class TelegramOMS:
             return
         price = entry.reference_price if self._assume == "filled" else None
         reason = "assumed: no answer" if price is not None else "no answer"
-        self._show(self._books.settle(entry.client_order_id, at=self._clock.now(), price=price, reason=reason))
+        self._showing.show(self._books.settle(entry.client_order_id, at=self._clock.now(), price=price, reason=reason))
 
-    def _show(self, entry: Entry | None) -> None:
-        """Show the outcome in the chat; it stands whether or not that succeeds."""
-        if entry is None or entry.message_id is None:
-            return
-        try:
-            self._chat.edit(entry.message_id, texts.settled_text(entry.text, entry.told))
-        except (Rejected, RateLimited, VenueDown):
-            return
+    def _read(self) -> None:
+        self._inbox.read()
+        self._showing.show_what_is_left()
 
     def _entry(self, order: OrderRequest) -> Entry:
         entry = self._books.get(order.client_order_id)

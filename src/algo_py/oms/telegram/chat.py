@@ -7,69 +7,102 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import SecretStr
 
+from algo_py.clock import Clock, monotonic_s
 from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, VenueDown
 from algo_py.finstore.sources.limits import SharedLimit
+from algo_py.oms.telegram.books import Place
+from algo_py.oms.telegram.moves import Moves
 
 if TYPE_CHECKING:
-    from telegram import Bot, InlineKeyboardMarkup, Message, Update
+    from telegram import Bot, InlineKeyboardMarkup, Update
 
 _T = TypeVar("_T")
 
 _API = "https://api.telegram.org"
 _CONNECT_S, _ANSWER_S = 5.0, 10.0
 _REMEDY = "Look at TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID in config/.env, and whether the bot is in the chat."
+_MOVES_MOST: Final = 3
+_NOT_MODIFIED: Final = "message is not modified"
+# What the client trips over when an answer is not built as it expects.
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+class ChatMoved(VenueDown):
+    """The chat has another id; nothing came of the request. `moved_to` is empty where Telegram's word cannot be used."""
+
+    def __init__(self, moved_to: str) -> None:
+        super().__init__("the Telegram group has become a supergroup", remedy="It is tried again there.")
+        self.moved_to = moved_to
 
 
 class Chat:
     """One chat of one bot. Telegram lets a bot send about one message a second to a chat (core.telegram.org/bots/faq)."""
 
-    def __init__(self, token: SecretStr, chat_id: str, *, base_url: str | None, limit: SharedLimit) -> None:
+    def __init__(
+        self, token: SecretStr, chat_id: str, *, base_url: str | None, limit: SharedLimit, moves: Moves, clock: Clock
+    ) -> None:
         self._token = token
-        self.chat_id = chat_id
+        self._configured_id = chat_id
         self._base_url = base_url
         self._limit = limit
+        self._moves = moves
+        self._clock = clock
         # httpx logs addresses, and Telegram's hold the token.
         for name in ("httpx", "httpcore", "telegram"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
     @property
-    def bot(self) -> str:
-        """The bot's public number: the part of the token that is no secret."""
-        return self._token.get_secret_value().partition(":")[0][:32]
+    def ids(self) -> Sequence[str]:
+        """The ids that the chat has had: the configured one first, today's last."""
+        return self._moves.ids(self._configured_id)
+
+    def has_moved(self, chat_id: str, moved_to: object) -> bool:
+        """Note that a chat has another id, which Telegram has said; False where that is known or cannot be."""
+        return self._moves.remember(chat_id, str(moved_to), at=self._clock.now())
 
     def check(self) -> str:
         """Return the bot's name; raises AuthFailed where bot or chat is not what it should be."""
 
-        async def ask(bot: Bot) -> str:
+        async def ask(bot: Bot, chat_id: str) -> str:
             me = await bot.get_me()
-            await bot.get_chat(self.chat_id)
+            await bot.get_chat(chat_id)
             return str(me.username or me.id)
 
-        return self._call(ask)
+        return self._in_chat(ask)
 
-    def send(self, text: str, keyboard: InlineKeyboardMarkup | None = None, *, wants_reply: bool = False) -> int:
-        """Send a message and return its number. Raises OutcomeUnknown when it may or may not be in the chat."""
+    def send(self, text: str, keyboard: InlineKeyboardMarkup | None = None, *, wants_reply: bool = False) -> Place:
+        """Send a message and return where it stands. Raises OutcomeUnknown when it may or may not be in the chat."""
         from telegram import ForceReply
         from telegram.constants import ParseMode
 
-        async def post(bot: Bot) -> Message:
+        async def post(bot: Bot, chat_id: str) -> Place:
             markup = ForceReply() if wants_reply else keyboard
-            return await bot.send_message(self.chat_id, text, parse_mode=ParseMode.HTML, reply_markup=markup)
+            message = await bot.send_message(chat_id, text, parse_mode=ParseMode.HTML, reply_markup=markup)
+            if not isinstance(message.message_id, int):
+                raise TypeError("the message has no number")
+            return Place(chat_id=chat_id, message_id=message.message_id)
 
-        return int(self._call(post, is_order=True).message_id)
+        return self._in_chat(post, is_order=True)
 
-    def edit(self, message_id: int, text: str) -> None:
-        """Change a message, and take its buttons away."""
+    def edit(self, place: Place, text: str) -> None:
+        """Change a message, and take its buttons away; one that says so already is left.
+
+        Raises ChatMoved for one of the old chat: nobody can change that any more.
+        """
         from telegram.constants import ParseMode
 
         async def change(bot: Bot) -> None:
-            await bot.edit_message_text(text, chat_id=self.chat_id, message_id=message_id, parse_mode=ParseMode.HTML)
+            await bot.edit_message_text(text, chat_id=place.chat_id, message_id=place.message_id, parse_mode=ParseMode.HTML)
 
-        self._call(change)
+        try:
+            self._call(change)
+        except Rejected as error:
+            if _NOT_MODIFIED not in error.message:
+                raise
 
     def answer(self, callback_id: str, text: str) -> None:
         """Tell a person who has pressed a button what came of it."""
@@ -80,14 +113,31 @@ class Chat:
         self._call(tell)
 
     def updates(self, offset: int | None) -> Sequence[Update]:
-        """Return what came in from update `offset` on; what was before is thereby confirmed, and gone at Telegram."""
+        """Return what came in from update `offset` on; what was before is thereby confirmed, and gone at Telegram.
+
+        None: from the oldest that is not confirmed, at most a hundred, and nothing is confirmed.
+        """
 
         async def ask(bot: Bot) -> Sequence[Update]:
             return await bot.get_updates(offset=offset, timeout=0, allowed_updates=["message", "callback_query"])
 
         return self._call(ask)
 
+    def _in_chat(self, work: Callable[[Bot, str], Awaitable[_T]], *, is_order: bool = False) -> _T:
+        """Do something in the chat wherever it is now. What met the old chat certainly was not done, so it is done in the new."""
+        for _ in range(_MOVES_MOST):
+            chat_id = self.ids[-1]
+            try:
+                return self._call(_there(work, chat_id), is_order=is_order)
+            except ChatMoved as moved:
+                self.has_moved(chat_id, moved.moved_to)
+                if self.ids[-1] == chat_id:
+                    break
+        raise VenueDown("Telegram says that the chat has moved, but not where to", remedy=_REMEDY)
+
     def _call(self, work: Callable[[Bot], Awaitable[_T]], *, is_order: bool = False) -> _T:
+        # It costs nothing: an order has paid before it was written into the books, and the rest does not count as messages.
+        self._limit.acquire(0.0, deadline_s=monotonic_s() + _CONNECT_S, urgent=True)
         return asyncio.run(self._run(work, is_order=is_order))
 
     async def _run(self, work: Callable[[Bot], Awaitable[_T]], *, is_order: bool) -> _T:
@@ -96,6 +146,7 @@ class Chat:
         from telegram import Bot
         from telegram.error import (
             BadRequest,
+            ChatMigrated,
             Conflict,
             Forbidden,
             InvalidToken,
@@ -121,7 +172,9 @@ class Chat:
             wait = error.retry_after
             wait_s = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
             self._limit.silence(wait_s)
-            raise RateLimited("Telegram asks to wait", remedy=f"It is sent in {wait_s:g} s.", retry_after_s=wait_s) from None
+            raise RateLimited("Telegram asks to wait", remedy=f"It wants {wait_s:g} s.", retry_after_s=wait_s) from None
+        except ChatMigrated as error:
+            raise ChatMoved(str(error.new_chat_id)) from None
         except (InvalidToken, Forbidden) as error:
             raise AuthFailed(f"Telegram does not let the bot: {_safe(error)}", remedy=_REMEDY) from None
         except BadRequest as error:
@@ -135,11 +188,21 @@ class Chat:
                 raise OutcomeUnknown("Telegram did not say whether it has sent the message", remedy="Look at the chat.") from None
             raise VenueDown("Telegram cannot be reached", remedy="It is tried again.") from None
         except TelegramError as error:
-            if is_order:
-                raise OutcomeUnknown(f"Telegram answered oddly: {_safe(error)}", remedy="Look at the chat.") from None
-            raise VenueDown(f"Telegram answered oddly: {_safe(error)}", remedy="It is tried again.") from None
+            raise _odd(_safe(error), is_order=is_order) from None
+        except _MISREAD as error:
+            raise _odd(type(error).__name__, is_order=is_order) from None
         finally:
             await request.shutdown()
+
+
+def _there(work: Callable[[Bot, str], Awaitable[_T]], chat_id: str) -> Callable[[Bot], Awaitable[_T]]:
+    return lambda bot: work(bot, chat_id)
+
+
+def _odd(said: str, *, is_order: bool) -> OutcomeUnknown | VenueDown:
+    if is_order:
+        return OutcomeUnknown(f"Telegram answered oddly: {said}", remedy="Look at the chat.")
+    return VenueDown(f"Telegram answered oddly: {said}", remedy="It is tried again.")
 
 
 def _never_left(error: BaseException) -> bool:

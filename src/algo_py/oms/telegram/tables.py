@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from algo_py.database import Amount, Moment, metadata
 
 # outcome: empty while nobody has answered; filled, or canceled with its reason. message_id: empty while it is not certain that
-# the message was sent. question_id: the message that asks for a price.
+# the message was sent. chat_id: where it was sent to. question_id: the message that asks for a price, the last of `questions`.
+# asked_price: a price far from the reference, until it is confirmed. is_shown: False while the chat does not show the outcome.
 telegram_orders = sa.Table(
     "telegram_orders",
     metadata,
@@ -25,6 +26,10 @@ telegram_orders = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("price", Amount),
     sa.Column("settled_at", Moment),
+    sa.Column("chat_id", sa.String(64)),
+    sa.Column("questions", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("asked_price", Amount),
+    sa.Column("is_shown", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 
 # What the bot was told, by all processes that use it; `bot` is its public number.

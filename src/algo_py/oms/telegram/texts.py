@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from html import escape
 
+from algo_py.amounts import distance, plain
 from algo_py.market import Market
 from algo_py.orders.model import OrderRequest, OrderType
 
@@ -19,12 +20,12 @@ def order_text(order: OrderRequest, *, deployment_name: str, market: Market) -> 
     zone = market.time_zone
     lines = [
         f"<b>{order.side} {escape(order.symbol)}</b>",
-        f"Quantity: <b>{_plain(order.quantity)}</b>",
-        f"Reference price: {_plain(order.reference_price)} {market.quote_currency}",
-        f"Value: {_plain(round(order.notional, 2))} {market.quote_currency}",
+        f"Quantity: <b>{plain(order.quantity)}</b>",
+        f"Reference price: {plain(order.reference_price)} {market.quote_currency}",
+        f"Value: {plain(round(order.notional, 2))} {market.quote_currency}",
     ]
     if order.type is OrderType.LIMIT and order.limit_price is not None:
-        lines.append(f"Limit: <b>{_plain(order.limit_price)}</b> {market.quote_currency}")
+        lines.append(f"Limit: <b>{plain(order.limit_price)}</b> {market.quote_currency}")
     lines += [
         f"Why: {escape(shortened(order.reason, _REASON_MOST))}",
         f"Bar: {order.bar_time.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}",
@@ -44,15 +45,27 @@ def question_text(client_order_id: str, symbol: str, side: str) -> str:
     return f"At which price was {side} {escape(symbol)} done? Answer this message with a number. <code>{client_order_id}</code>"
 
 
-def no_price_text(given: str) -> str:
+def far_price_text(client_order_id: str, price: Decimal, reference: Decimal) -> str:
+    """Return the message that asks whether a price far from the reference is meant."""
+    return (
+        f"{plain(price)} is {distance(price, reference)}: answer this message again with the same number to confirm it, "
+        f"or with the right one. <code>{client_order_id}</code>"
+    )
+
+
+def no_price_text(given: str, why: str) -> str:
     """Return the answer to a reply that is no price."""
-    return f"{escape(shortened(given, 50))!r} is not a price. Answer with a number above 0, such as 101.25."
+    return f"{escape(shortened(given, 50))!r} is not a price. {escape(why)}"
+
+
+def no_more_questions_text(client_order_id: str) -> str:
+    """Return the answer to a reply to the last of too many questions."""
+    return (
+        f"That was asked too often, so nothing is booked. Press Done or Skipped at the order, or settle it with "
+        f"<code>algo-py settle</code>. <code>{client_order_id}</code>"
+    )
 
 
 def shortened(text: str, most: int) -> str:
     """Return a text of at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize():f}"

@@ -93,19 +93,22 @@ class KiteAccess:
         """Until when a question that is put now may take, on `clock.monotonic_s`."""
         return monotonic_s() + self._timeout_s
 
-    def read(self, question: Callable[[Any], _T], *, subject: str) -> _T:
-        """Ask for something that changes nothing. Raises VenueDown, RateLimited, AuthFailed."""
-        return _read(self.reads, question, subject=subject, deadline_s=self.deadline_s)
+    def read(self, question: Callable[[Any], _T], *, subject: str, urgent: bool = False) -> _T:
+        """Ask for something that changes nothing; `urgent` is what makes a position safe. Raises VenueDown, RateLimited."""
+        return _read(self.reads, question, subject=subject, deadline_s=self.deadline_s, urgent=urgent)
 
     def quote(self, question: Callable[[Any], _T], *, subject: str) -> _T:
         """Ask for a price, like `read`."""
         return _read(self._quotes, question, subject=subject, deadline_s=self.deadline_s)
 
-    def enter(self, request: Callable[[Any], _T], *, subject: str) -> _T:
-        """Send a request once. Raises Rejected, OutcomeUnknown, RateLimited, AuthFailed, VenueDown (it was not sent)."""
-        self._by_minute.acquire(1.0, deadline_s=self.deadline_s)
+    def enter(self, request: Callable[[Any], _T], *, subject: str, urgent: bool = False) -> _T:
+        """Send a request once; `urgent` is an exit or a cancel.
+
+        Raises Rejected, OutcomeUnknown, RateLimited, AuthFailed, VenueDown (it was not sent).
+        """
+        self._by_minute.acquire(1.0, deadline_s=self.deadline_s, urgent=urgent)
         answer, _ = self._orders.ask(
-            lambda kite: entered(kite, request, subject=subject), subject=subject, deadline_s=self.deadline_s
+            lambda kite: entered(kite, request, subject=subject), subject=subject, deadline_s=self.deadline_s, urgent=urgent
         )
         return answer
 
@@ -123,7 +126,7 @@ def refuse_ended(credentials: Credentials, now: datetime) -> None:
         raise AuthFailed(f"Zerodha's access token ended at {ends_at.astimezone(INDIA):%Y-%m-%d %H:%M} IST", remedy=LOGIN)
 
 
-def _read(client: KiteClient, question: Callable[[Any], _T], *, subject: str, deadline_s: float) -> _T:
+def _read(client: KiteClient, question: Callable[[Any], _T], *, subject: str, deadline_s: float, urgent: bool = False) -> _T:
     def sensible(kite: Any) -> _T:
         try:
             return question(kite)
@@ -131,7 +134,7 @@ def _read(client: KiteClient, question: Callable[[Any], _T], *, subject: str, de
             raise TypeError("neither a list nor an object") from None
 
     try:
-        answer, _ = client.ask(sensible, subject=subject, deadline_s=deadline_s)
+        answer, _ = client.ask(sensible, subject=subject, deadline_s=deadline_s, urgent=urgent)
     except InvalidInput as error:  # nothing in our question is the trader's
         raise VenueDown(error.message, remedy=AGAIN_LATER) from None
     return answer

@@ -21,6 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
 from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, RateLimited, Rejected, VenueDown
@@ -34,15 +35,14 @@ from algo_py.oms.zerodha.binding import Binding
 from algo_py.oms.zerodha.charges import DeliveryCharges
 from algo_py.oms.zerodha.hours import refuse_closed
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
-from algo_py.oms.zerodha.portfolio import DELIVERY, held
+from algo_py.oms.zerodha.portfolio import DELIVERY, free_cash, held
 from algo_py.oms.zerodha.profile import Profile
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus
+from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus
 
 _PRODUCTS: Final = (DELIVERY, "MIS")
 _MARKET: Final = "indian_equity"
 # Kite's gateway gives up after a minute; a request that has ended here 10 s after it was sent may live on there until then.
 _SETTLING_S: Final = 60.0
-_PAISA: Final = Decimal("0.01")
 _TIMEOUT_S: Final = 10.0
 _RULES_AGE: Final = timedelta(minutes=10)  # the list is 1 MB, and a refusal may ask for it once a run
 
@@ -110,7 +110,7 @@ class ZerodhaOMS:
     def connect(self) -> AccountSummary:
         """Ask who the account belongs to, and what is free. Whoever it is the first time it must be ever after."""
         self._renew()
-        profile = self._kite.read(Profile.read, subject="the profile")
+        profile = self._kite.read(Profile.read, subject="the profile", urgent=True)
         self._binding.bind(profile.user_id)
         return AccountSummary(account=profile.user_id, cash=self._funds(), warnings=profile.warnings(self._product))
 
@@ -132,7 +132,11 @@ class ZerodhaOMS:
         refuse_closed(self._market, self._clock.now(), order.leg)
         self._renew()
         try:
-            order_id = self._kite.enter(lambda kite: _number(kite.place_order(**placed)), subject=f"an order of {order.symbol}")
+            order_id = self._kite.enter(
+                lambda kite: _number(kite.place_order(**placed)),
+                subject=f"an order of {order.symbol}",
+                urgent=order.leg is Leg.EXIT,
+            )
         finally:
             self._sent_at[order.client_order_id] = self._clock.now()
         return OrderReport(client_order_id=order.client_order_id, venue_order_id=order_id, status=OrderStatus.ACCEPTED)
@@ -151,6 +155,7 @@ class ZerodhaOMS:
                     kite.order_trades(entry.order_id), ids={entry.order_id: order.client_order_id}, fee=self._charges.fee
                 ),
                 subject=f"the trades of {order.symbol}",
+                urgent=True,
             )
         return book.report(order.client_order_id, entry, fills)
 
@@ -162,7 +167,9 @@ class ZerodhaOMS:
             return
         try:
             self._kite.enter(
-                lambda kite: _number(kite.cancel_order(VARIETY, entry.order_id)), subject=f"canceling an order of {order.symbol}"
+                lambda kite: _number(kite.cancel_order(VARIETY, entry.order_id)),
+                subject=f"canceling an order of {order.symbol}",
+                urgent=True,
             )
         except Rejected as error:
             now = self._entry(order.client_order_id)
@@ -182,9 +189,11 @@ class ZerodhaOMS:
     def positions(self) -> Sequence[PositionReport]:
         """Return what the account holds under this product, pledged shares left out."""
         self._renew()
-        holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings")
+        holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings", urgent=True)
         return self._kite.read(
-            lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market), subject="the positions"
+            lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market),
+            subject="the positions",
+            urgent=True,
         )
 
     def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
@@ -196,8 +205,11 @@ class ZerodhaOMS:
 
         def prices(kite: Any) -> Mapping[str, Decimal]:
             quotes = kite.ltp(list(names.values()))
-            told = {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
-            return {symbol: price for symbol, price in told.items() if price.is_finite() and price > 0}
+            return {
+                symbol: read_amount(quotes[name]["last_price"], name=f"the price of {symbol}")
+                for symbol, name in names.items()
+                if name in quotes
+            }
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
 
@@ -207,14 +219,16 @@ class ZerodhaOMS:
         return max(self._funds(), Decimal(0))
 
     def _funds(self) -> Decimal:
-        return self._kite.read(lambda kite: _amount(kite.margins("equity")["available"]["live_balance"]), subject="the funds")
+        return self._kite.read(lambda kite: free_cash(kite.margins("equity")), subject="the funds", urgent=True)
 
     def _renew(self) -> None:
         """Use today's access token, if it is the same user's. Raises AuthFailed for another's."""
-        self._binding.renew(lambda: self._kite.read(Profile.read, subject="the profile").user_id)
+        self._binding.renew(lambda: self._kite.read(Profile.read, subject="the profile", urgent=True).user_id)
 
     def _entry(self, client_order_id: str) -> book.Entry | None:
-        found = self._kite.read(lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book")
+        found = self._kite.read(
+            lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book", urgent=True
+        )
         if len(found) > 1:
             numbers = ", ".join(entry.order_id for entry in found)
             raise Conflict(
@@ -247,14 +261,6 @@ class ZerodhaOMS:
         return OrderReport(
             client_order_id=own_id, venue_order_id="", status=OrderStatus.EXPIRED, reason=reason, is_complete=False
         )
-
-
-def _amount(value: object) -> Decimal:
-    """Return an amount of rupees. Raises ValueError or ArithmeticError for what is none."""
-    amount = Decimal(str(value)).quantize(_PAISA)
-    if not amount.is_finite():
-        raise ValueError(f"{amount} is no amount")
-    return amount
 
 
 def _number(order_id: object) -> str:

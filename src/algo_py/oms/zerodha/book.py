@@ -1,6 +1,7 @@
 """Kite's order book and trades, as reports of orders and fills. Pure functions on what its client returns.
 
-They raise ValueError, LookupError or TypeError when the rows are not what Kite documents (kite.trade/docs/connect/v3/orders).
+They raise ValueError, LookupError or TypeError when the rows are not what Kite documents (kite.trade/docs/connect/v3/orders), and
+OutcomeUnknown for a number that cannot be booked, by name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
+from algo_py.errors import InvalidInput, OutcomeUnknown
 from algo_py.oms.zerodha.access import INDIA
 from algo_py.orders.model import Fill, OrderReport, OrderStatus, Side
 
@@ -21,6 +24,8 @@ _ENDS: Final = {
     "CANCELLED AMO": OrderStatus.CANCELED,
     "REJECTED": OrderStatus.REJECTED,
 }
+
+_BY_HAND: Final = "Look at it in Kite, and settle it by hand."
 
 Fee = Callable[[Side, Decimal, datetime], Decimal]
 
@@ -47,8 +52,8 @@ def entries(rows: Iterable[Mapping[str, Any]], *, tag: str) -> list[Entry]:
             order_id=_text(row["order_id"]),
             status=_text(row["status"]),
             message=str(row["status_message"] or ""),
-            quantity=_whole(row["quantity"]),
-            filled=_whole(row["filled_quantity"]),
+            quantity=_whole(row, "quantity"),
+            filled=_whole(row, "filled_quantity", allow_zero=True),
         )
         for row in rows
         if tag in _tags(row)
@@ -71,8 +76,8 @@ def fills(rows: Iterable[Mapping[str, Any]], *, ids: Mapping[str, str], fee: Fee
         if order_id not in ids:
             continue
         trade_id = f"{order_id}-{_text(row['trade_id'])}"
-        side, quantity = Side(row["transaction_type"]), _whole(row["quantity"])
-        price, at = Decimal(str(row["average_price"])), _moment(row["fill_timestamp"])
+        side, quantity = Side(row["transaction_type"]), _whole(row, "quantity")
+        price, at = _amount(row, "average_price"), _moment(row["fill_timestamp"])
         found[trade_id] = Fill(
             trade_id=trade_id,
             client_order_id=ids[order_id],
@@ -122,11 +127,18 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _whole(value: object) -> Decimal:
-    number = Decimal(str(value))
-    if number != number.to_integral_value() or number < 0:
-        raise ValueError("a number of shares is not whole")
+def _whole(row: Mapping[str, Any], name: str, *, allow_zero: bool = False) -> Decimal:
+    number = _amount(row, name, allow_zero=allow_zero)
+    if number != number.to_integral_value():
+        raise OutcomeUnknown(f"{name} of order {_text(row['order_id'])} is not whole shares (was {number:f})", remedy=_BY_HAND)
     return number
+
+
+def _amount(row: Mapping[str, Any], name: str, *, allow_zero: bool = False) -> Decimal:
+    try:
+        return read_amount(row[name], name=f"{name} of order {_text(row['order_id'])}", allow_zero=allow_zero)
+    except InvalidInput as error:
+        raise OutcomeUnknown(error.message, remedy=_BY_HAND) from None
 
 
 def _moment(value: object) -> datetime:

@@ -33,7 +33,7 @@ _RULE_WORDS: Final = ("quantity", "lot size", "tick size", "circuit limit", "pri
 _NEVER_NO: Final = ("", "NetworkException", "DataException")
 _TIMED_OUT: Final = 408
 _SHOWN_CHARACTERS: Final = 200
-_MISREAD = (ValueError, LookupError, TypeError, AttributeError)
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 _T = TypeVar("_T")
 

@@ -25,8 +25,11 @@ class Profile:
     def read(cls, kite: Any) -> Profile:
         """Ask kiteconnect's KiteConnect. Raises LookupError or TypeError when the answer makes no sense."""
         row = kite.profile()
+        user_id = row["user_id"]
+        if not isinstance(user_id, str) or not user_id.isprintable() or not user_id:
+            raise TypeError("the user has no id")
         return cls(
-            user_id=str(row["user_id"]),
+            user_id=user_id,
             exchanges=tuple(row["exchanges"]),
             products=tuple(row["products"]),
             consent=str((row.get("meta") or {}).get("demat_consent") or ""),

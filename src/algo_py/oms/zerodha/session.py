@@ -25,7 +25,7 @@ _LOGIN_PAGE: Final = "https://kite.zerodha.com"
 _ENDS_AT: Final = time(6)
 _TIMEOUT_S: Final = 20.0
 _AGAIN: Final = "Log in again: a request token is good once, and for a few minutes."
-_MISREAD = (ValueError, LookupError, TypeError, AttributeError)
+_MISREAD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
