@@ -11,6 +11,10 @@ AlgoPyError
 ├── DatabaseDown          the database's server does not answer: wait, then repeat       exit 1
 └── VenueError            something at a place outside: where orders go, or where bars come from
     ├── Rejected          the venue said no: record it, never resend
+    │   ├── WouldTrigger  the stop's price is passed already: it must become an exit at the market
+    │   ├── RuleBroken    a rule of the symbol is not kept: read its rules again, and round or split by them
+    │   ├── TooManyStops  no more orders may rest there: watch the price yourself
+    │   └── NotEnough     the account has not enough money or holdings free: look at what it really has
     ├── OutcomeUnknown    the order may exist: look it up, never resend
     ├── RateLimited       wait, then repeat reads only
     ├── AuthFailed        stop this deployment and call a person
@@ -77,6 +81,22 @@ class VenueError(AlgoPyError):
 
 class Rejected(VenueError):
     """The venue refused the order; it does not exist there."""
+
+
+class WouldTrigger(Rejected):
+    """The market has passed the price of a stop, so that it would act at once instead of resting."""
+
+
+class RuleBroken(Rejected):
+    """The order does not keep a rule of its symbol: lot, tick, least or greatest quantity or value, distance from the price."""
+
+
+class TooManyStops(Rejected):
+    """The account has as many resting orders of this kind as the venue allows on the symbol, or in all."""
+
+
+class NotEnough(Rejected):
+    """The account has not enough free of what the order would pay with."""
 
 
 class OutcomeUnknown(VenueError):

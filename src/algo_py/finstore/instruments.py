@@ -29,6 +29,9 @@ class _Rules(BaseModel):
     lot_size: Decimal
     quantity_min: Decimal
     notional_min: Decimal
+    # What an earlier version wrote has no largest quantities, which is as good as none until it is read again.
+    quantity_max: Decimal = Decimal(0)
+    market_quantity_max: Decimal = Decimal(0)
     source: str
     read_at: AwareDatetime
 
@@ -39,6 +42,8 @@ class _Rules(BaseModel):
             lot_size=self.lot_size,
             quantity_min=self.quantity_min,
             notional_min=self.notional_min,
+            quantity_max=self.quantity_max,
+            market_quantity_max=self.market_quantity_max,
         )
 
 
@@ -174,6 +179,8 @@ def _rules(instrument: Instrument, source: str, now: datetime) -> _Rules:
         lot_size=instrument.lot_size,
         quantity_min=instrument.quantity_min,
         notional_min=instrument.notional_min,
+        quantity_max=instrument.quantity_max,
+        market_quantity_max=instrument.market_quantity_max,
         source=source,
         read_at=now,
     )

@@ -1,7 +1,7 @@
 """Who takes the orders. One adapter a venue; they do not know one another."""
 
 from algo_py.oms.paper import PaperOMS, PriceFeed
-from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PositionReport
+from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PositionReport, StopReplacer
 from algo_py.oms.registry import OMSChoice, check_oms, oms_choice, oms_names, open_oms, try_connect
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "PaperOMS",
     "PositionReport",
     "PriceFeed",
+    "StopReplacer",
     "check_oms",
     "oms_choice",
     "oms_names",

@@ -155,6 +155,15 @@ class PaperOMS:
         """Return none: the paper venue knows no price but those at which it fills."""
         return {}
 
+    def free_cash(self) -> Decimal:
+        """Return the cash of the fold of its fills, never below 0; what waits to fill has taken none of it yet."""
+        return max(self._cash(), Decimal(0))
+
+    def _cash(self) -> Decimal:
+        with self._database.read() as connection:
+            fills = self._fills(connection)
+        return fold(from_float(self._config.initial_cash), fills).cash
+
     def _match(self) -> None:
         """Fill every order whose price is known, in the engine's order: by time, exits first, then the universe's order."""
         with self._database.read() as connection:

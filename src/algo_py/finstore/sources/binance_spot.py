@@ -6,6 +6,7 @@ Sources: Binance Spot API, REST, sections "IP Limits", "Kline/Candlestick data",
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -86,20 +87,44 @@ class BinanceSpot:
 
 
 def _instrument(symbol: str, filters: Sequence[Mapping[str, Any]]) -> Instrument:
-    """Read the filters. A market order has to keep LOT_SIZE and MARKET_LOT_SIZE; a step of 0 means that there is none."""
+    """Read the filters; 0 means that there is none.
+
+    A market order has to keep LOT_SIZE and MARKET_LOT_SIZE, and what is bought must be sellable at the market and by a stop: so
+    lots are whole steps of both, and the smallest quantity is that of the stricter one, in whole lots. The largest quantities
+    stay apart: a position above MARKET_LOT_SIZE's can be sold in parts. Raises ValueError for numbers that can be no rule.
+    """
     by_type = {entry["filterType"]: entry for entry in filters}
 
-    def value(key: str, *types: str) -> Decimal:
+    def values(key: str, *types: str) -> list[Decimal]:
         found = [Decimal(by_type[name][key]) for name in types if name in by_type]
-        return plain(max(found, default=Decimal(0)))
+        if not all(value.is_finite() and value >= 0 for value in found):
+            raise ValueError(f"{key} of {symbol} makes no sense")
+        return [value for value in found if value]
 
+    def most(key: str, *types: str) -> Decimal:
+        return plain(max(values(key, *types), default=Decimal(0)))
+
+    both = ("LOT_SIZE", "MARKET_LOT_SIZE")
+    lot_size = _common_step(values("stepSize", *both))
+    quantity_min = most("minQty", *both)
     return Instrument(
         symbol=symbol,
-        tick_size=value("tickSize", "PRICE_FILTER"),
-        lot_size=value("stepSize", "LOT_SIZE", "MARKET_LOT_SIZE"),
-        quantity_min=value("minQty", "LOT_SIZE", "MARKET_LOT_SIZE"),
-        notional_min=value("minNotional", "NOTIONAL", "MIN_NOTIONAL"),
+        tick_size=most("tickSize", "PRICE_FILTER"),
+        lot_size=lot_size,
+        quantity_min=plain(-(-quantity_min // lot_size) * lot_size) if lot_size else quantity_min,
+        notional_min=most("minNotional", "NOTIONAL", "MIN_NOTIONAL"),
+        quantity_max=most("maxQty", "LOT_SIZE"),
+        market_quantity_max=plain(min(values("maxQty", *both), default=Decimal(0))),
     )
+
+
+def _common_step(steps: Sequence[Decimal]) -> Decimal:
+    """Return the smallest step that is a multiple of each of these, 0 where there are none."""
+    if not steps:
+        return Decimal(0)
+    finest = min(int(step.as_tuple().exponent) for step in steps)
+    unit = Decimal(1).scaleb(min(finest, 0))
+    return plain(math.lcm(*(int(step / unit) for step in steps)) * unit)
 
 
 def plain(number: Decimal) -> Decimal:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from algo_py.clock import Clock, monotonic_s
 from algo_py.errors import Conflict, Refused, VenueDown
@@ -18,6 +18,9 @@ from algo_py.market import Instrument
 
 # Kite makes the list anew each morning.
 _MAX_AGE = timedelta(days=1)
+# Kite refuses larger orders of shares ("Maximum quantity per order for Equity is 1,00,000"; support.zerodha.com,
+# "kite-order-rejections"). The list has no column for it.
+QUANTITY_MAX: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,14 @@ class Listed:
     lot_size: Decimal
 
     def instrument(self, symbol: str) -> Instrument:
-        return Instrument(symbol=symbol, tick_size=self.tick_size, lot_size=self.lot_size, quantity_min=self.lot_size)
+        return Instrument(
+            symbol=symbol,
+            tick_size=self.tick_size,
+            lot_size=self.lot_size,
+            quantity_min=self.lot_size,
+            quantity_max=Decimal(QUANTITY_MAX),
+            market_quantity_max=Decimal(QUANTITY_MAX),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +57,26 @@ class KiteListing:
         self._clock = clock
         self._last: _List | None = None
 
-    def shares(self, *, deadline_s: float) -> Mapping[str, Listed]:
-        """Return all shares by symbol. Raises what `KiteClient.ask` raises, Refused when the folder cannot be written to."""
-        found = self._young(self._last) or self._young(self._stored())
+    def shares(self, *, deadline_s: float, max_age: timedelta = _MAX_AGE) -> Mapping[str, Listed]:
+        """Return all shares by symbol, as they were listed less than `max_age` ago.
+
+        Raises what `KiteClient.ask` raises, Refused when the folder cannot be written to.
+        """
+        found = self._young(self._last, max_age) or self._young(self._stored(), max_age)
         if found is None:
-            found = self._fetched(deadline_s)
+            found = self._fetched(deadline_s, max_age)
         self._last = found
         return found.shares
 
-    def _young(self, found: _List | None) -> _List | None:
-        return found if found is not None and timedelta(0) <= self._clock.now() - found.read_at < _MAX_AGE else None
+    def _young(self, found: _List | None, max_age: timedelta) -> _List | None:
+        return found if found is not None and timedelta(0) <= self._clock.now() - found.read_at < max_age else None
 
-    def _fetched(self, deadline_s: float) -> _List:
+    def _fetched(self, deadline_s: float, max_age: timedelta) -> _List:
         """Ask Kite, one process at a time; who had to wait finds the list stored."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with locked(self._file.with_suffix(".lock"), timeout_s=max(0.0, deadline_s - monotonic_s())):
-                stored = self._young(self._stored())
+                stored = self._young(self._stored(), max_age)
                 if stored is not None:
                     return stored
                 shares, _ = self._client.ask(

@@ -28,7 +28,10 @@ def flag(credentials: Credentials, name: str) -> bool:
 
 
 def account_id(name: str, account: Mapping[str, Any], key: SecretStr) -> str:
-    """Return what names the account: its number at the exchange, or where that is not told a print of its key."""
+    """Return what names the account: its number at the exchange, which is the same whichever of its keys asks.
+
+    Binance tells it (`uid`). Where an exchange does not, a print of the key stands in, and another key is another account.
+    """
     number = account.get("uid")
     if number is not None:
         return f"{name}-{number}"
@@ -65,13 +68,18 @@ def check_rights(rights: Mapping[str, Any], *, name: str, keys: str, may_withdra
 
 
 def free_cash(account: Mapping[str, Any], market: Market) -> Decimal:
-    """Return how much quote currency is free."""
-    return sum((Decimal(entry["free"]) for entry in account["balances"] if entry["asset"] == market.quote_currency), Decimal(0))
+    """Return how much quote currency is free. Raises ValueError where that is no amount."""
+    cash = sum((Decimal(entry["free"]) for entry in account["balances"] if entry["asset"] == market.quote_currency), Decimal(0))
+    if not cash.is_finite() or cash < 0:
+        raise ValueError(f"{cash} is no amount")
+    return cash
 
 
 def holdings(account: Mapping[str, Any], market: Market) -> Iterator[PositionReport]:
     """Yield what is held, free and locked, each asset under its symbol with the market's quote currency.
 
+    What a resting sale has locked is held all the same; only what is free can be sold by one more order. Fees that were paid in
+    an asset have left it: a holding of BNB is less by the fees of other symbols' trades.
     Whether that symbol is traded is not asked; an asset whose name cannot be that of a symbol is left out.
     """
     for entry in account["balances"]:

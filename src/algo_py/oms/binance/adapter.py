@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
-from algo_py.errors import InvalidInput, OutcomeUnknown, Refused, VenueDown, VenueError
+from algo_py.errors import AuthFailed, InvalidInput, OutcomeUnknown, Refused, VenueDown, VenueError
 from algo_py.finstore.sources.answers import base_and_host
 from algo_py.finstore.sources.binance_spot import BinanceSpot
 from algo_py.finstore.sources.limits import SharedLimit
@@ -34,15 +34,16 @@ from algo_py.oms.binance.exchanges import TESTNET_HOST, Exchange, exchange_of
 from algo_py.oms.binance.failures import BAD_SYMBOL, CANCEL_REJECTED, Failure, of_order, of_read
 from algo_py.oms.binance.fees import Fees
 from algo_py.oms.binance.lookups import MISREAD, Lookups
-from algo_py.oms.binance.placing import is_of, is_pair, placing_of, symbol_id, venue_ids
+from algo_py.oms.binance.placing import Placing, is_of, is_pair, placing_of, replacing, symbol_id, venue_ids
+from algo_py.oms.binance.prices import last_prices
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
-from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus
+from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderStatus, OrderType
 
 _RECV_WINDOW: Final = timedelta(seconds=5)
 _RECV_WINDOW_MOST: Final = timedelta(seconds=60)
 _ENGINE_MS: Final = 10_000  # how long the API waits for its matching engine
 _REQUEST_S: Final = 10.0
-_ACCOUNT_WEIGHT, _RIGHTS_WEIGHT, _ORDER_WEIGHT, _PRICE_WEIGHT, _RULES_WEIGHT = 20.0, 1.0, 1.0, 2.0, 20.0
+_ACCOUNT_WEIGHT, _RIGHTS_WEIGHT, _ORDER_WEIGHT, _RULES_WEIGHT = 20.0, 1.0, 1.0, 20.0
 _SYMBOLS_AT_ONCE: Final = 100
 
 
@@ -95,6 +96,7 @@ class BinanceOMS:
         self._lookups = Lookups(self._connection, Fees(self._connection, market))
         self._symbols = dict.fromkeys(symbols)
         self._is_checked = False
+        self._account_id: str | None = None
         self._connected_ms: int | None = None
         self._sent_ms: dict[str, int] = {}  # by our id, the time that the request of an order carried, until the order is found
 
@@ -113,10 +115,15 @@ class BinanceOMS:
             can_look_up_by_client_id=True,
             accepts_replay_clock=False,
             holds_targets=self._exchange.holds_targets,
+            replaces_stops=OrderType.STOP in self._exchange.order_types,
         )
 
     def connect(self) -> AccountSummary:
-        """Ask Binance's clock, the account and what the key may do. Raises AuthFailed, VenueDown, RateLimited."""
+        """Ask Binance's clock, the account and what the key may do. Raises AuthFailed, VenueDown, RateLimited.
+
+        The key is read once, when this object is built: another one in config/.env means another object. A second call checks the
+        same key again, may find its rights changed, and must find the same account.
+        """
         self._is_checked = False
         connected_ms = self._connection.synchronise()
         account = self._account()
@@ -138,6 +145,12 @@ class BinanceOMS:
             )
         except MISREAD:
             raise self._misread("the account") from None
+        if self._account_id not in (None, summary.account):
+            raise AuthFailed(
+                f"the key opens the account {summary.account}, and not {self._account_id} as before",
+                remedy=f"Put the key of {self._account_id} back into {self._exchange.keys}_API_KEY.",
+            )
+        self._account_id = summary.account
         self._is_checked, self._connected_ms = True, connected_ms
         return summary
 
@@ -154,30 +167,23 @@ class BinanceOMS:
         """Send an order, once.
 
         A market order's answer brings its fills. Where their fees cannot be valued now the report says ACCEPTED, and the next
-        look-up brings them. Raises Rejected, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was not executed.
+        look-up brings them. Raises Rejected and its kinds, OutcomeUnknown; RateLimited, VenueDown, AuthFailed when it was not
+        executed.
         """
-        if not self._is_checked:
-            raise Refused(f"{self._name} is not connected, so its key has not been checked", remedy="Connect first.")
+        self._refuse_unconnected()
         placing = placing_of(order, self._market, self.capabilities, name=self._name)
-        own_id, subject = order.client_order_id, f"the order for {order.symbol}"
-        earlier_ms = self._sent_ms.get(own_id)
+        return self._sent(order, placing, subject=f"the order for {order.symbol}")
 
-        def remember(timestamp_ms: int) -> None:
-            self._sent_ms[own_id] = timestamp_ms
+    def replace(self, old: OrderRequest, new: OrderRequest, planned_at: datetime) -> OrderReport:
+        """Cancel the single stop `old` and place the single stop `new` in one request; see StopReplacer. A pair is Rejected.
 
-        content = self._connection.place(call(placing.method, **placing.parameters), weight=_ORDER_WEIGHT, on_timestamp=remember)
-        if isinstance(content, Failure):
-            error = of_order(content, name=self._name, subject=subject)
-            if not isinstance(error, OutcomeUnknown):
-                self._forget(own_id, earlier_ms)
-            raise error
-        self._symbols.setdefault(order.symbol)
-        try:
-            return self._placed(order, content)
-        except MISREAD:
-            raise OutcomeUnknown(
-                f"{self._name} answered {subject} with what cannot be understood", remedy="Look it up."
-            ) from None
+        Binance judges the symbol's filters, the number of resting stops too, before it cancels: what they refuse leaves the old
+        one. What the matching engine refuses, such as a price that is passed already, it refuses after the cancel: then there is
+        none. Where the old one could not be canceled the new one was not tried.
+        """
+        self._refuse_unconnected()
+        placing = replacing(old, new, self._market, self.capabilities, name=self._name)
+        return self._sent(new, placing, subject=f"replacing the stop of {new.symbol}")
 
     def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
         """Look an order up by its id; None only once it certainly is not there and never will be, see above.
@@ -230,20 +236,42 @@ class BinanceOMS:
             raise self._misread("the account") from None
 
     def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
-        """Return the price of the latest trade of each symbol that is traded here."""
-        prices = {symbol: self._last_price(symbol) for symbol in symbols if is_of(symbol, self._market)}
-        return {symbol: price for symbol, price in prices.items() if price is not None}
+        """Return the price of the latest trade of each symbol that is traded here; one that makes no sense is left out."""
+        return last_prices(self._connection, [symbol for symbol in symbols if is_of(symbol, self._market)])
 
-    def _last_price(self, symbol: str) -> Decimal | None:
-        content = self._connection.attempt(call("public_get_ticker_price", symbol=symbol_id(symbol)), weight=_PRICE_WEIGHT)
-        if isinstance(content, Failure):
-            if content.is_refusal and content.code == BAD_SYMBOL:
-                return None
-            raise of_read(content, name=self._name, subject=f"the price of {symbol}")
+    def free_cash(self) -> Decimal:
+        """Return how much quote currency is free: not locked by an order. Raises VenueDown, RateLimited, AuthFailed."""
+        account = self._account()
         try:
-            return Decimal(content["price"])
+            return accounts.free_cash(account, self._market)
         except MISREAD:
-            raise self._misread(f"the price of {symbol}") from None
+            raise self._misread("the account") from None
+
+    def _refuse_unconnected(self) -> None:
+        if not self._is_checked:
+            raise Refused(f"{self._name} is not connected, so its key has not been checked", remedy="Connect first.")
+
+    def _sent(self, order: OrderRequest, placing: Placing, *, subject: str) -> OrderReport:
+        """Send the request by which an order comes into being, once, and return what became of the order."""
+        own_id = order.client_order_id
+        earlier_ms = self._sent_ms.get(own_id)
+
+        def remember(timestamp_ms: int) -> None:
+            self._sent_ms[own_id] = timestamp_ms
+
+        content = self._connection.place(call(placing.method, **placing.parameters), weight=_ORDER_WEIGHT, on_timestamp=remember)
+        if isinstance(content, Failure):
+            error = of_order(content, name=self._name, subject=subject)
+            if not isinstance(error, OutcomeUnknown):
+                self._forget(own_id, earlier_ms)
+            raise error
+        self._symbols.setdefault(order.symbol)
+        try:
+            return self._placed(order, content.get("newOrderResponse", content))
+        except MISREAD:
+            raise OutcomeUnknown(
+                f"{self._name} answered {subject} with what cannot be understood", remedy="Look it up."
+            ) from None
 
     def _placed(self, order: OrderRequest, content: Any) -> OrderReport:
         if is_pair(order):

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Final
 
 import requests
@@ -82,7 +83,7 @@ def ask(client: Any, action: Callable[[Any], Any], *, request_s: float, secrets:
         failure = Failure(status=_status(session.answer), code=None, words="the answer is not JSON")
     for hidden in secrets:
         if hidden in failure.words:
-            return Failure(status=failure.status, code=failure.code, words="its words held a secret", was_sent=failure.was_sent)
+            return replace(failure, words="its words held a secret", data=None)
     return failure
 
 
@@ -90,13 +91,13 @@ def _failure(cause: BaseException | None, answer: requests.Response | None) -> F
     if answer is None:
         in_time = "no answer came in time" if isinstance(cause, requests.Timeout) else "the connection failed"
         return Failure(status=None, code=None, words=in_time, was_sent=not _is_unconnected(cause))
-    code, words = None, f"HTTP {answer.status_code}"
+    code, words, data = None, f"HTTP {answer.status_code}", None
     try:
         content = json.loads(answer.text)
-        code, words = int(content["code"]), _plain(str(content["msg"])) or words
-    except (ValueError, LookupError, TypeError):
+        code, words, data = int(content["code"]), _plain(str(content["msg"])) or words, content.get("data")
+    except (ValueError, LookupError, TypeError, AttributeError):
         words = f"{words}, and not in Binance's format"
-    return Failure(status=answer.status_code, code=code, words=words, retry_after_s=retry_after_s(answer.headers))
+    return Failure(status=answer.status_code, code=code, words=words, retry_after_s=retry_after_s(answer.headers), data=data)
 
 
 def _is_unconnected(cause: BaseException | None) -> bool:

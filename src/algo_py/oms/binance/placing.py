@@ -61,6 +61,23 @@ def placing_of(order: OrderRequest, market: Market, capabilities: Capabilities, 
     return Placing("private_post_order", own | {"type": kind, "stopPrice": plain(price or Decimal(0))})
 
 
+def replacing(old: OrderRequest, new: OrderRequest, market: Market, capabilities: Capabilities, *, name: str) -> Placing:
+    """Write the request that puts a single stop in the place of another. Raises Rejected for anything else.
+
+    STOP_ON_FAILURE: where the old one cannot be canceled the new one is not tried, so there are never two. Binance has no such
+    request for a pair. Source: Binance Spot API, REST, "Cancel an Existing Order and Send a New Order".
+    """
+    placing = placing_of(new, market, capabilities, name=name)
+    if is_pair(old) or is_pair(new) or old.type is not OrderType.STOP or new.type is not OrderType.STOP:
+        raise Rejected(
+            f"{name} replaces a single stop by a single stop only", remedy="Cancel the old one, then place the new one."
+        )
+    if (old.symbol, old.side) != (new.symbol, new.side) or old.client_order_id == new.client_order_id:
+        raise Rejected(f"{name} replaces a stop by another one of the same symbol and side, with an id of its own")
+    of_old = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old.client_order_id}
+    return Placing("private_post_order_cancelreplace", {**placing.parameters, **of_old})
+
+
 def is_pair(order: OrderRequest) -> bool:
     """Return whether it takes two orders at Binance."""
     return order.type is OrderType.STOP and order.stop_price is not None and order.target_price is not None
@@ -126,4 +143,8 @@ def _why_not(order: OrderRequest, market: Market, capabilities: Capabilities) ->
     for what, value in prices.items():
         if value is None or not value.is_finite() or value <= 0:
             return f"{what} must be above 0 (was {value})"
+    stop, target = prices.get("stop_price"), prices.get("target_price")
+    if stop is not None and target is not None and (stop < target) is not (order.side is Side.SELL):
+        side = "below" if order.side is Side.SELL else "above"
+        return f"stop_price must lie {side} target_price (was {stop}, target_price {target})"
     return None

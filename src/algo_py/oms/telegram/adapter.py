@@ -127,6 +127,10 @@ class TelegramOMS:
         """Return none: a chat knows no price."""
         return {}
 
+    def free_cash(self) -> Decimal | None:
+        """Return None: a chat does not say what can be spent."""
+        return None
+
     def _assume_what_nobody_said(self, entry: Entry) -> None:
         if entry.outcome or self._answer_within is None or self._clock.now() - entry.sent_at < self._answer_within:
             return

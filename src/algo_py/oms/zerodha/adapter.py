@@ -3,8 +3,11 @@
 Kite knows no id of ours but a tag in the order book of the day, and takes the same tag twice. So an order is looked up by its
 tag, and that a tag is missing proves something only when the order was sent today (the book is empty each morning) and cannot be
 on its way any more (`settling_s` after the request ended here; where that is not known, after this adapter was built: whatever
-another process sent, it sent before). In every other case a look-up ends in OutcomeUnknown, and several orders with one tag in
-Conflict.
+another process sent, it sent before). An order of an earlier day has certainly ended, since all of ours end with their day; whether
+it filled Kite does not tell any more, and the report says so (`is_complete`). In every other case a look-up ends in
+OutcomeUnknown, and several orders with one tag in Conflict.
+
+The account is that of the user who was connected: an access token that is another user's is never used, see binding.py.
 
 Only MARKET and LIMIT orders are offered. Kite has stop orders (SL, SL-M), but they end with the day, and its GTT orders neither
 carry a tag nor are sure to be placed: a stop that is gone the next morning is worse than one that the worker looks at itself.
@@ -20,13 +23,14 @@ from typing import Any, Final
 
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
-from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, Rejected
+from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, RateLimited, Rejected, VenueDown
 from algo_py.finstore.sources.answers import AGAIN_LATER
 from algo_py.finstore.sources.kite_listing import KiteListing
 from algo_py.market import Instrument, Market
 from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
 from algo_py.oms.zerodha import book
 from algo_py.oms.zerodha.access import INDIA, KiteAccess, KiteLimits
+from algo_py.oms.zerodha.binding import Binding
 from algo_py.oms.zerodha.charges import DeliveryCharges
 from algo_py.oms.zerodha.hours import refuse_closed
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
@@ -40,6 +44,7 @@ _MARKET: Final = "indian_equity"
 _SETTLING_S: Final = 60.0
 _PAISA: Final = Decimal("0.01")
 _TIMEOUT_S: Final = 10.0
+_RULES_AGE: Final = timedelta(minutes=10)  # the list is 1 MB, and a refusal may ask for it once a run
 
 
 def zerodha_oms(
@@ -90,8 +95,9 @@ class ZerodhaOMS:
         self._product = product
         self._settling = timedelta(seconds=settling_s)
         self._charges = DeliveryCharges()
+        self._binding = Binding((lambda: credentials) if isinstance(credentials, Credentials) else credentials)
         self._kite = KiteAccess(
-            (lambda: credentials) if isinstance(credentials, Credentials) else credentials,
+            self._binding.current,
             base_url=base_url,
             clock=clock,
             limits=KiteLimits.shared(base_url) if limits is None else limits,
@@ -102,22 +108,29 @@ class ZerodhaOMS:
         self._sent_at: dict[str, datetime] = {}
 
     def connect(self) -> AccountSummary:
-        """Ask who the account belongs to, and what is free."""
+        """Ask who the account belongs to, and what is free. Whoever it is the first time it must be ever after."""
+        self._renew()
         profile = self._kite.read(Profile.read, subject="the profile")
-        cash = self._kite.read(
-            lambda kite: Decimal(str(kite.margins("equity")["available"]["live_balance"])).quantize(_PAISA), subject="the funds"
-        )
-        return AccountSummary(account=profile.user_id, cash=cash, warnings=profile.warnings(self._product))
+        self._binding.bind(profile.user_id)
+        return AccountSummary(account=profile.user_id, cash=self._funds(), warnings=profile.warnings(self._product))
 
     def instruments(self, symbols: Sequence[str]) -> Mapping[str, Instrument]:
-        """Return the order rules of those symbols that NSE lists as shares."""
-        shares = self._listing.shares(deadline_s=self._kite.deadline_s)
+        """Return the order rules of those symbols that NSE lists as shares, a few minutes old at most.
+
+        While Kite does not give its list, which it makes anew each morning, that of the last 24 hours stands in.
+        """
+        self._renew()
+        try:
+            shares = self._listing.shares(deadline_s=self._kite.deadline_s, max_age=_RULES_AGE)
+        except (VenueDown, RateLimited):
+            shares = self._listing.shares(deadline_s=self._kite.deadline_s)
         return {symbol: shares[symbol].instrument(symbol) for symbol in symbols if symbol in shares}
 
     def submit(self, order: OrderRequest) -> OrderReport:
         """Send an order once. Its number means that Kite has registered it; what becomes of it stands in the order book."""
         placed = parameters(order, product=self._product)
-        refuse_closed(self._market, self._clock.now())
+        refuse_closed(self._market, self._clock.now(), order.leg)
+        self._renew()
         try:
             order_id = self._kite.enter(lambda kite: _number(kite.place_order(**placed)), subject=f"an order of {order.symbol}")
         finally:
@@ -125,12 +138,12 @@ class ZerodhaOMS:
         return OrderReport(client_order_id=order.client_order_id, venue_order_id=order_id, status=OrderStatus.ACCEPTED)
 
     def find(self, order: OrderRequest, planned_at: datetime) -> OrderReport | None:
-        """Look an order up in the book of the day, by its tag."""
+        """Look an order up in the book of the day, by its tag; of an earlier day only that it has ended can be told."""
+        self._renew()
         asked_at = self._clock.now()
         entry = self._entry(order.client_order_id)
         if entry is None:
-            self._refuse_to_guess(order, planned_at, asked_at)
-            return None
+            return self._absent(order, planned_at, asked_at)
         fills: Sequence[Fill] = ()
         if entry.filled:
             fills = self._kite.read(
@@ -143,6 +156,7 @@ class ZerodhaOMS:
 
     def cancel(self, order: OrderRequest, planned_at: datetime) -> None:
         """Ask Kite to cancel what is left of an order. Raises OutcomeUnknown when it is open still, and Kite refuses."""
+        self._renew()
         entry = self._entry(order.client_order_id)
         if entry is None or entry.has_ended:
             return
@@ -157,6 +171,7 @@ class ZerodhaOMS:
 
     def fills_since(self, moment: datetime) -> Sequence[Fill]:
         """Return the fills of tagged orders at or after `moment`, oldest first: of today, since Kite keeps no others."""
+        self._renew()
         trades = self._kite.read(lambda kite: list(kite.trades()), subject="the trades")
         # The book is read after the trades: so it has every order of theirs.
         found = self._kite.read(
@@ -166,22 +181,37 @@ class ZerodhaOMS:
 
     def positions(self) -> Sequence[PositionReport]:
         """Return what the account holds under this product, pledged shares left out."""
+        self._renew()
         holdings = self._kite.read(lambda kite: list(kite.holdings()), subject="the holdings")
         return self._kite.read(
             lambda kite: held(holdings, kite.positions(), product=self._product, market=self._market), subject="the positions"
         )
 
     def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
-        """Return the price of the latest trade of each symbol that Kite knows."""
+        """Return the price of the latest trade of each symbol that Kite knows; 0 and what is no price are left out."""
+        self._renew()
         names = {symbol: f"{EXCHANGE}:{symbol}" for symbol in symbols}
         if not names:
             return {}
 
         def prices(kite: Any) -> Mapping[str, Decimal]:
             quotes = kite.ltp(list(names.values()))
-            return {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
+            told = {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
+            return {symbol: price for symbol, price in told.items() if price.is_finite() and price > 0}
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
+
+    def free_cash(self) -> Decimal:
+        """Return the rupees that can be spent now, 0 for an account in debit. Raises VenueDown, RateLimited, AuthFailed."""
+        self._renew()
+        return max(self._funds(), Decimal(0))
+
+    def _funds(self) -> Decimal:
+        return self._kite.read(lambda kite: _amount(kite.margins("equity")["available"]["live_balance"]), subject="the funds")
+
+    def _renew(self) -> None:
+        """Use today's access token, if it is the same user's. Raises AuthFailed for another's."""
+        self._binding.renew(lambda: self._kite.read(Profile.read, subject="the profile").user_id)
 
     def _entry(self, client_order_id: str) -> book.Entry | None:
         found = self._kite.read(lambda kite: book.entries(kite.orders(), tag=client_order_id), subject="the order book")
@@ -193,15 +223,12 @@ class ZerodhaOMS:
             )
         return found[0] if found else None
 
-    def _refuse_to_guess(self, order: OrderRequest, planned_at: datetime, now: datetime) -> None:
-        """Raise OutcomeUnknown unless an order that was not in the book `now` is certainly not at Kite."""
+    def _absent(self, order: OrderRequest, planned_at: datetime, now: datetime) -> OrderReport | None:
+        """Say what it means that an order was not in the book `now`: None only when it is certainly not at Kite.
+
+        Raises OutcomeUnknown while it may be on its way.
+        """
         own_id = order.client_order_id
-        sent_on = self._sent_at.get(own_id, planned_at).astimezone(INDIA).date()
-        if sent_on != now.astimezone(INDIA).date():
-            raise OutcomeUnknown(
-                f"Kite keeps its order book for a day, and the order of {order.symbol} is of {sent_on}",
-                remedy="See in Zerodha's Console (Reports, Tradebook) what became of it.",
-            )
         settled_at = max(self._sent_at.get(own_id, self._built_at), planned_at) + self._settling
         if now < settled_at:
             wait_s = (settled_at - now).total_seconds()
@@ -209,6 +236,25 @@ class ZerodhaOMS:
                 f"Kite has no order of {order.symbol} with this tag, but for {wait_s:.0f} s one may still be on its way",
                 remedy=AGAIN_LATER,
             )
+        sent_on = self._sent_at.get(own_id, planned_at).astimezone(INDIA).date()
+        if sent_on >= now.astimezone(INDIA).date():
+            return None
+        # Nothing of it can come any more: it is not in today's book, and what was in an earlier one ended with that day.
+        reason = (
+            f"it ended with {sent_on}, and Kite, which keeps its order book for a day, does not tell any more whether it filled; "
+            "Zerodha's Console (Reports, Tradebook) does"
+        )
+        return OrderReport(
+            client_order_id=own_id, venue_order_id="", status=OrderStatus.EXPIRED, reason=reason, is_complete=False
+        )
+
+
+def _amount(value: object) -> Decimal:
+    """Return an amount of rupees. Raises ValueError or ArithmeticError for what is none."""
+    amount = Decimal(str(value)).quantize(_PAISA)
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no amount")
+    return amount
 
 
 def _number(order_id: object) -> str:

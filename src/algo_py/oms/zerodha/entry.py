@@ -2,7 +2,9 @@
 
 | answer | meaning | raised |
 |---|---|---|
-| Input-, Margin-, Holding-, UserException; OrderException and other kinds with 4xx | Kite said no | Rejected |
+| Input-, Margin-, Holding-, UserException; OrderException and other kinds with 4xx | Kite said no | Rejected, of a kind: |
+| - MarginException; HoldingException, but not for a sale that has to be authorised | funds or shares are lacking | NotEnough |
+| - words about quantity, lot, tick, price or its band | a rule of the share | RuleBroken |
 | TokenException, PermissionException | Kite does not take these credentials | AuthFailed |
 | 429 | not looked at | RateLimited |
 | Network- and DataException, other 5xx, no answer, one that is broken or makes no sense | nobody knows | OutcomeUnknown |
@@ -17,13 +19,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from algo_py.errors import AlgoPyError, AuthFailed, OutcomeUnknown, Rejected, VenueDown
+from algo_py.errors import AlgoPyError, AuthFailed, NotEnough, OutcomeUnknown, Rejected, RuleBroken, VenueDown
 from algo_py.finstore.sources.answers import AGAIN_LATER
 
 _LOGIN: Final = "Run `algo-py login zerodha` for today's access token."
 _LOOK: Final = "It is looked up before anything is sent again."
 # These say what is wrong with the order or the account, whatever their status: such an order was not taken.
 _ALWAYS_NO: Final = ("InputException", "MarginException", "HoldingException", "UserException")
+_AUTHORISE: Final = "authori"  # with 428: shares are there, and their sale waits for the user's word (CDSL TPIN)
+# "Maximum quantity per order for Equity is ...", "Tick size for this script is ...", "Quantity should be multiple of lot size",
+# "... freeze quantity", "... circuit limits", "... execution range" (support.zerodha.com, "kite-order-rejections").
+_RULE_WORDS: Final = ("quantity", "lot size", "tick size", "circuit limit", "price band", "execution range", "`price`")
 _NEVER_NO: Final = ("", "NetworkException", "DataException")
 _TIMED_OUT: Final = 408
 _SHOWN_CHARACTERS: Final = 200
@@ -66,8 +72,17 @@ def _translated(error: Exception, answer: Any, subject: str) -> AlgoPyError:
     if kind == "PermissionException":
         return AuthFailed(said, remedy="Allow it for the app of ZERODHA_API_KEY at developers.kite.trade.")
     if kind in _ALWAYS_NO or (kind not in _NEVER_NO and 400 <= status < 500 and status != _TIMED_OUT):
-        return Rejected(said)
+        return _refusal_of(kind, said)(said)
     return OutcomeUnknown(f"Kite's answer to {subject} does not tell (status {status}, {kind or 'no error type'})", remedy=_LOOK)
+
+
+def _refusal_of(kind: str, words: str) -> type[Rejected]:
+    """Return which kind of no it is, as far as its words tell: Kite has no codes for them."""
+    lower = words.lower()
+    if kind == "MarginException" or (kind == "HoldingException" and _AUTHORISE not in lower):
+        return NotEnough
+    is_rule = kind in ("InputException", "OrderException") and any(part in lower for part in _RULE_WORDS)
+    return RuleBroken if is_rule else Rejected
 
 
 def _kind_of(answer: Any) -> str:
