@@ -3,8 +3,8 @@
 Kite knows no id of ours but a tag in the order book of the day, and takes the same tag twice. So an order is looked up by its
 tag, and that a tag is missing proves something only when the order was sent today (the book is empty each morning) and cannot be
 on its way any more (`settling_s` after the request ended here; where that is not known, after this adapter was built: whatever
-another process sent, it sent before). An order of an earlier day has certainly ended, since all of ours end with their day; whether
-it filled Kite does not tell any more, and the report says so (`is_complete`). In every other case a look-up ends in
+another process sent, it sent before). An order of an earlier day has certainly ended, since all of ours end with their day;
+whether it filled Kite does not tell any more, and the report says so (`is_complete`). In every other case a look-up ends in
 OutcomeUnknown, and several orders with one tag in Conflict.
 
 The account is that of the user who was connected: an access token that is another user's is never used, see binding.py.
