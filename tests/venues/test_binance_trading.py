@@ -45,10 +45,12 @@ def ask(server: BinanceTradingServer, method: str, path: str, *, key: str = KEY,
     return requests.request(method, url, headers={"X-MBX-APIKEY": key}, timeout=5).json()
 
 
-def order(server: BinanceTradingServer, side: str = "SELL", kind: str = "MARKET", quantity: object = 1, **values: object) -> Any:
+def order(server: BinanceTradingServer, side: str = "SELL", kind: str = "MARKET", quantity: object = 1, **values: Any) -> Any:
     """Place an order of BTC and return the answer."""
-    given = {"symbol": "BTCUSDT", "side": side, "type": kind, "quantity": quantity, **values}
-    return ask(server, "POST", ORDER, **given, **({"timeInForce": "GTC"} if kind == "LIMIT" else {}))
+    given: dict[str, Any] = {"symbol": "BTCUSDT", "side": side, "type": kind, "quantity": quantity, **values}
+    if kind == "LIMIT":
+        given["timeInForce"] = "GTC"
+    return ask(server, "POST", ORDER, **given)
 
 
 def stop(server: BinanceTradingServer, price: object = 90, quantity: object = 1, **values: object) -> Any:
@@ -56,7 +58,12 @@ def stop(server: BinanceTradingServer, price: object = 90, quantity: object = 1,
 
 
 def pair(server: BinanceTradingServer, above: object = 120, below: object = 90, quantity: object = 1) -> Any:
-    legs = {"aboveType": "TAKE_PROFIT", "aboveStopPrice": above, "belowType": "STOP_LOSS", "belowStopPrice": below}
+    legs: dict[str, Any] = {
+        "aboveType": "TAKE_PROFIT",
+        "aboveStopPrice": above,
+        "belowType": "STOP_LOSS",
+        "belowStopPrice": below,
+    }
     return ask(server, "POST", OCO, symbol="BTCUSDT", side="SELL", quantity=quantity, **legs)
 
 
@@ -64,7 +71,8 @@ def said(answer: Any) -> tuple[int, str]:
     return answer["code"], answer["msg"]
 
 
-def held(server: BinanceTradingServer, asset: str) -> tuple[Decimal, Decimal]:
+def held(server: BinanceTradingServer, asset: str) -> Any:
+    """Return how much of an asset is free, and how much is locked."""
     balance = server.matching.balance(asset)
     return balance.free, balance.locked
 
@@ -230,7 +238,8 @@ def test_each_key_opens_its_own_account(server: BinanceTradingServer) -> None:
     sold = ask(server, "POST", ORDER, symbol="BTCUSDT", side="SELL", type="STOP_LOSS", quantity=2, stopPrice=90, **theirs)
     assert "orderId" in sold
     server.set_price("BTC/USDT", "89")
-    assert (other.matching.balance("BTC").free, held(server, "BTC")[0]) == (1, 10)
+    assert other.matching.balance("BTC").free == 1
+    assert held(server, "BTC") == (10, 0)
     server.change_key(name="newkey", secret="newsecret")
     assert ask(server, "GET", ACCOUNT)["code"] == -2015
     assert ask(server, "GET", ACCOUNT, key="newkey", secret="newsecret")["uid"] == server.account.uid
@@ -270,10 +279,10 @@ def test_a_test_network_that_begins_anew_uses_its_numbers_again(server: BinanceT
 # Replacing
 
 
-def replacement(server: BinanceTradingServer, price: object, old: str = "old", **values: object) -> Any:
-    given = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_LOSS", "quantity": 10, "stopPrice": price, **values}
-    how = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old, "newClientOrderId": "new"}
-    return ask(server, "POST", CANCEL_REPLACE, **{**given, **how})
+def replacement(server: BinanceTradingServer, price: object, **values: object) -> Any:
+    given: dict[str, Any] = {"side": "SELL", "type": "STOP_LOSS", "quantity": 10, "stopPrice": price, **values}
+    how = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "old", "newClientOrderId": "new"}
+    return ask(server, "POST", CANCEL_REPLACE, symbol="BTCUSDT", **given, **how)
 
 
 def test_a_stop_takes_another_s_place_with_what_that_had_locked(server: BinanceTradingServer) -> None:
