@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from .binance import LIST_RANGE, Problem, answer, illegal, mandatory, number
 from .binance_books import Order, OrderList, Ticket, eight, fill_row, order_state, trade_row
 from .binance_matching import Matching
+from .binance_parameters import decimal, side, signed_part, time_in_force
 from .binance_rules import STOPS
 from .server import Reply, Request
 
@@ -29,11 +29,9 @@ ACCOUNT, RESTRICTIONS, TRADES = "/api/v3/account", "/sapi/v1/account/apiRestrict
 OPEN_ORDERS, ALL_ORDERS, PRICE = "/api/v3/openOrders", "/api/v3/allOrders", "/api/v3/ticker/price"
 
 _CLIENT_ID_RANGE = "^[a-zA-Z0-9-_]{1,36}$"
-_DECIMAL_RANGE = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
 _RECV_WINDOW_MOST = 60_000
 _AHEAD_MOST_MS = 1_000
 _HOUR_MS = 3_600_000
-_SIGNATURE = re.compile(r"(^|&)signature=[^&]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,7 @@ class Trading:
         sent = values.pop("signature", "")
         if not sent:
             raise Problem(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
-        expected = hmac.new(self.key.secret.encode(), _signed(request).encode(), hashlib.sha256).hexdigest()
+        expected = hmac.new(self.key.secret.encode(), signed_part(request).encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(sent, expected):
             raise Problem(-1022, "Signature for this request is not valid.")
         timestamp = int(mandatory(values, "timestamp"))
@@ -224,12 +222,12 @@ class Trading:
         return Ticket(
             symbol=symbol,
             client_id=self._client_id(values, "newClientOrderId"),
-            side=self._side(values),
+            side=side(values),
             type=kind,
             quantity=self._quantity(values, symbol, kind),
-            time_in_force=self._time_in_force(values, kind),
-            price=self._decimal(values, "price", wanted=kind in ("LIMIT", "LIMIT_MAKER")),
-            stop_price=self._decimal(values, "stopPrice", wanted=kind in STOPS),
+            time_in_force=time_in_force(values, kind),
+            price=decimal(values, "price", wanted=kind in ("LIMIT", "LIMIT_MAKER")),
+            stop_price=decimal(values, "stopPrice", wanted=kind in STOPS),
         )
 
     def _answered(self, order: Order, values: Mapping[str, str]) -> dict[str, Any]:
@@ -237,18 +235,18 @@ class Trading:
         return self._placed(order, values.get("newOrderRespType", default))
 
     def _new_pair(self, values: Mapping[str, str]) -> dict[str, Any]:
-        symbol, side = self._symbol(values), self._side(values)
+        symbol = self._symbol(values)
 
         def leg(name: str) -> Ticket:
             kind = mandatory(values, f"{name}Type")
             return Ticket(
                 symbol=symbol,
                 client_id=self._client_id(values, f"{name}ClientOrderId"),
-                side=side,
+                side=side(values),
                 type=kind,
-                quantity=self._decimal(values, "quantity", wanted=True),
-                price=self._decimal(values, f"{name}Price", wanted=kind == "LIMIT_MAKER"),
-                stop_price=self._decimal(values, f"{name}StopPrice", wanted=kind in STOPS),
+                quantity=decimal(values, "quantity", wanted=True),
+                price=decimal(values, f"{name}Price", wanted=kind == "LIMIT_MAKER"),
+                stop_price=decimal(values, f"{name}StopPrice", wanted=kind in STOPS),
             )
 
         made = self.matching.place_pair(self._client_id(values, "listClientOrderId"), leg("above"), leg("below"))
@@ -334,48 +332,18 @@ class Trading:
             raise Problem(-1121, "Invalid symbol.")
         return symbol
 
-    def _side(self, values: Mapping[str, str]) -> str:
-        if mandatory(values, "side") not in ("BUY", "SELL"):
-            raise Problem(-1117, "Invalid side.")
-        return values["side"]
-
     def _client_id(self, values: Mapping[str, str], name: str) -> str:
         text = values.get(name, f"made-up-{next(self._ids)}")
         if not re.fullmatch(_CLIENT_ID_RANGE, text):
             raise illegal(name, _CLIENT_ID_RANGE)
         return text
 
-    def _time_in_force(self, values: Mapping[str, str], kind: str) -> str:
-        if kind != "LIMIT":
-            if "timeInForce" in values:
-                raise Problem(-1106, "Parameter 'timeInForce' sent when not required.")
-            return "GTC"
-        if mandatory(values, "timeInForce") not in ("GTC", "IOC", "FOK"):
-            raise Problem(-1115, "Invalid timeInForce.")
-        return values["timeInForce"]
-
     def _quantity(self, values: Mapping[str, str], symbol: str, kind: str) -> Decimal:
         if kind == "MARKET" and "quoteOrderQty" in values:
             step = Decimal(self.matching.rules[symbol].step_size)
-            units = self._decimal(values, "quoteOrderQty", wanted=True) / self.matching.prices[symbol]
+            units = decimal(values, "quoteOrderQty", wanted=True) / self.matching.prices[symbol]
             return units // step * step
-        return self._decimal(values, "quantity", wanted=True)
-
-    def _decimal(self, values: Mapping[str, str], name: str, *, wanted: bool) -> Decimal:
-        if not wanted:
-            if name in values:
-                raise Problem(-1106, f"Parameter '{name}' sent when not required.")
-            return Decimal(0)
-        text = mandatory(values, name)
-        if not re.fullmatch(_DECIMAL_RANGE, text):
-            raise illegal(name, _DECIMAL_RANGE)
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            raise illegal(name, _DECIMAL_RANGE) from None
-        if value != round(value, 8):
-            raise Problem(-1111, f"Parameter '{name}' has too much precision.")
-        return value
+        return decimal(values, "quantity", wanted=True)
 
     # Answers
 
@@ -431,13 +399,3 @@ class Trading:
             "symbol": pair.symbol,
             "orders": [{"symbol": one.symbol, "orderId": one.id, "clientOrderId": one.client_id} for one in pair.orders],
         }
-
-
-def _signed(request: Request) -> str:
-    """Return what the client has signed: the query and the body as they were sent, percent-encoded, without the signature.
-
-    Since 15 January 2026 a payload has to be encoded before it is signed. A request that never was on a line is encoded here.
-    """
-    if not request.raw_query and not request.body:
-        return urlencode({name: value for name, value in request.values.items() if name != "signature"})
-    return "".join(_SIGNATURE.sub("", part) for part in (request.raw_query, request.body.decode()))
