@@ -28,7 +28,7 @@ from tests.deployment.chaos_acts import MINUTE_S, Chaos, is_restartable
 from tests.deployment.chaos_world import Exchange, Member, World, mount_disk
 from tests.oms.binance_desk import KEY, SECRET
 from tests.processes import stop_everything
-from tests.venues.binance_matching import Ticket
+from tests.venues.binance_books import Ticket
 
 _PEACE_S = 45.0
 

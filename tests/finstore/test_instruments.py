@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +28,8 @@ BTC = Instrument(
     lot_size=Decimal("0.00001"),
     quantity_min=Decimal("0.00001"),
     notional_min=Decimal(5),
+    quantity_max=Decimal(9000),
+    market_quantity_max=Decimal("63.7"),
 )
 ETH = Instrument(symbol="ETH/USDT", tick_size=Decimal("1E-2"))
 
@@ -187,3 +190,13 @@ def test_processes_lose_nothing_of_one_another(tmp_path: Path, clock: FrozenCloc
     assert [process.exitcode for process in processes] == [0] * 4
     cache = InstrumentCache(tmp_path, clock)
     assert all(cache.get(MARKET, name) is not None for name in names)
+
+
+def test_rules_of_an_earlier_version_have_no_largest_quantity(cache: InstrumentCache, tmp_path: Path) -> None:
+    cache.refresh(MARKET, source(), ["BTC/USDT"], deadline_s=monotonic_s() + 1)
+    file = tmp_path / "rules" / f"{MARKET}.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    for name in ("quantity_max", "market_quantity_max"):
+        del content["rules"]["BTC/USDT"][name]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert cache.get(MARKET, "BTC/USDT") == replace(BTC, quantity_max=Decimal(0), market_quantity_max=Decimal(0))

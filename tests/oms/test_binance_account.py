@@ -199,6 +199,14 @@ def test_nothing_of_the_key_is_written_down_even_at_debug(desk: Desk, caplog: py
     assert SECRET not in seen
 
 
+def test_what_is_signed_is_what_is_sent_percent_encoded(desk: Desk) -> None:
+    """Since 15 January 2026 Binance refuses (-1022) a signature over anything else; the local one checks it over the bytes."""
+    client = _plain_client(desk)
+    for method, code in (("private_get_order", -2013), ("private_delete_order", -2011)):
+        with pytest.raises(Exception, match=f'"code":{code}'):
+            getattr(client, method)({"symbol": "BTCUSDT", "origClientOrderId": 'a "b" & [c]'})
+
+
 def test_without_care_ccxt_would_write_the_key_down(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """The control of the test before."""
     client = _plain_client(desk)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, VenueDown, VenueError
+from algo_py.errors import (
+    AuthFailed,
+    NotEnough,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    RuleBroken,
+    TooManyStops,
+    VenueDown,
+    VenueError,
+    WouldTrigger,
+)
 from algo_py.oms.binance import BinanceOMS
 from algo_py.oms.binance.failures import Failure, of_order, of_read
 from algo_py.orders.model import OrderRequest, OrderStatus, OrderType, Side
@@ -306,9 +317,20 @@ def _is_there(desk: Desk, oms: BinanceOMS, order: OrderRequest) -> bool:
         (400, -1002, "", AuthFailed, AuthFailed),
         (451, 0, "", AuthFailed, AuthFailed),
         (400, -2010, "Duplicate order sent.", OutcomeUnknown, VenueDown),
-        (400, -2010, "Account has insufficient balance for requested action.", Rejected, VenueDown),
-        (400, -1013, "Filter failure: LOT_SIZE", Rejected, VenueDown),
-        (400, -1111, "Parameter 'quantity' has too much precision.", Rejected, VenueDown),
+        (400, -2010, "Account has insufficient balance for requested action.", NotEnough, VenueDown),
+        (400, -1013, "Filter failure: LOT_SIZE", RuleBroken, VenueDown),
+        (400, -1111, "Parameter 'quantity' has too much precision.", RuleBroken, VenueDown),
+        (400, -2010, "Stop price would trigger immediately.", WouldTrigger, VenueDown),
+        (400, -2010, "Order would trigger immediately.", WouldTrigger, VenueDown),
+        (400, -2010, "The relationship of the prices for the orders is not correct.", WouldTrigger, VenueDown),
+        (400, -2010, "Filter failure: MAX_NUM_ALGO_ORDERS", TooManyStops, VenueDown),
+        (400, -1013, "Filter failure: EXCHANGE_MAX_NUM_ALGO_ORDERS", TooManyStops, VenueDown),
+        (400, -2010, "Filter failure: MAX_NUM_ORDERS", TooManyStops, VenueDown),
+        (400, -1013, "Filter failure: MARKET_LOT_SIZE", RuleBroken, VenueDown),
+        (400, -1013, "Filter failure: NOTIONAL", RuleBroken, VenueDown),
+        (400, -2010, "Filter failure: PERCENT_PRICE_BY_SIDE", RuleBroken, VenueDown),
+        (400, -1013, "Market is closed.", Rejected, VenueDown),
+        (503, -2010, "Filter failure: LOT_SIZE", OutcomeUnknown, VenueDown),
         (400, -1121, "Invalid symbol.", Rejected, VenueDown),
         (400, -9999, "a code of tomorrow", Rejected, VenueDown),
     ],

@@ -18,9 +18,11 @@ from algo_py.errors import (
     AuthFailed,
     Conflict,
     InvalidInput,
+    NotEnough,
     OutcomeUnknown,
     RateLimited,
     Rejected,
+    RuleBroken,
     VenueDown,
 )
 from algo_py.finstore.sources.limits import SharedLimit
@@ -31,9 +33,9 @@ from algo_py.oms.zerodha.charges import DeliveryCharges
 from algo_py.orders.model import OrderStatus, OrderType, Side, TimeInForce
 from tests.oms.zerodha_desk import API_KEY, API_SECRET, INFY, NOON, SBIN, TOKEN, Desk
 from tests.venues.kite import error
-from tests.venues.kite_books import INTERIM, contract_note
+from tests.venues.kite_books import INTERIM, Holding, contract_note
 from tests.venues.kite_trading import KiteTradingServer, placing
-from tests.venues.server import Fault, Reply, Request
+from tests.venues.server import Fault, Reply, Request, distorted
 
 
 @pytest.fixture
@@ -120,10 +122,22 @@ def test_while_the_market_is_closed_nothing_is_sent(desk: Desk, moment: str, unt
     desk.oms.submit(desk.order())
 
 
-def test_beyond_the_known_calendar_nothing_is_sent(desk: Desk) -> None:
+def test_beyond_the_known_calendar_only_an_exit_is_tried(desk: Desk) -> None:
     desk.clock.sleep(20 * 365 * 86_400)
+    desk.server.token_ends_at = desk.clock.now() + timedelta(hours=1)
     with pytest.raises(Rejected, match="whether the market is open is not known"):
         desk.oms.submit(desk.order())
+    assert not desk.server.requests
+    desk.server.holdings[INFY] = Holding(settled=10)
+    leave = desk.order(side=Side.SELL)
+    desk.oms.submit(leave)
+    assert desk.find(leave).status is OrderStatus.FILLED
+
+
+def test_while_the_market_is_known_to_be_closed_no_exit_is_sent_either(desk: Desk) -> None:
+    desk.clock.sleep(6 * 3_600)
+    with pytest.raises(Rejected, match="closed until 2025-06-03 09:15"):
+        desk.oms.submit(desk.order(side=Side.SELL))
     assert not desk.server.requests
 
 
@@ -137,12 +151,17 @@ def html(status: int) -> Reply:
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
-        (error(400, "InputException", "Invalid `price`."), Rejected, "Kite says to an order of INFY: Invalid `price`"),
+        (error(400, "InputException", "Invalid `price`."), RuleBroken, "Kite says to an order of INFY: Invalid `price`"),
         (error(400, "OrderException", "Trading is blocked."), Rejected, "Trading is blocked"),
-        (error(400, "MarginException", "Insufficient funds."), Rejected, "Insufficient funds"),
+        (error(400, "MarginException", "Insufficient funds."), NotEnough, "Insufficient funds"),
+        (error(400, "HoldingException", "Insufficient stock holding."), NotEnough, "stock holding"),
+        (error(400, "InputException", "Maximum quantity per order for Equity is 100000."), RuleBroken, "Maximum quantity"),
+        (error(400, "InputException", "Tick size for this script is 0.10."), RuleBroken, "Tick size"),
+        (error(400, "OrderException", "Quantity should be multiple of lot size."), RuleBroken, "lot size"),
+        (error(400, "InputException", "Invalid `tag`."), Rejected, "tag"),
         (error(428, "HoldingException", "Authorise the sale."), Rejected, "Authorise the sale"),
         (error(403, "UserException", "Account blocked."), Rejected, "Account blocked"),
-        (error(500, "MarginException", "Insufficient funds."), Rejected, "Insufficient funds"),
+        (error(500, "MarginException", "Insufficient funds."), NotEnough, "Insufficient funds"),
         (error(400, "GeneralException", "Something"), Rejected, "Something"),
         (error(403, "TokenException", "Token is invalid or has expired."), AuthFailed, "algo-py login zerodha"),
         (error(403, "PermissionException", "Insufficient permission for that call."), AuthFailed, "developers.kite.trade"),
@@ -426,10 +445,16 @@ def test_an_order_of_yesterday_is_forgotten_not_absent(desk: Desk) -> None:
     order = desk.order(limit="1000")
     desk.oms.submit(order)
     desk.next_day()
-    for oms in (desk.oms, desk.open()):
-        with pytest.raises(OutcomeUnknown, match="the order of INFY is of 2025-06-02") as caught:
-            oms.find(order, NOON)
-        assert "Tradebook" in caught.value.remedy
+    reborn = desk.open()
+    with pytest.raises(OutcomeUnknown, match="may still be on its way"):
+        reborn.find(order, NOON)  # it does not know what was sent just now
+    desk.clock.sleep(60)
+    for oms in (desk.oms, reborn):
+        report = oms.find(order, NOON)
+        assert report is not None
+        assert (report.status, report.is_complete, report.fills) == (OrderStatus.EXPIRED, False, ())
+        assert "it ended with 2025-06-02" in report.reason
+        assert "Tradebook" in report.reason
     # Planned yesterday, but first sent today: then today's book tells.
     late = desk.order(number=1)
     desk.server.fail(Fault(applies=placing, drop=True))
@@ -443,8 +468,9 @@ def test_the_day_is_india_s(desk: Desk) -> None:
     desk.clock.sleep((datetime(2025, 6, 2, 18, 29, 59, tzinfo=UTC) - NOON).total_seconds())
     assert desk.oms.find(desk.order(), NOON) is None
     desk.clock.sleep(1)  # midnight in India, while it is the same day in UTC
-    with pytest.raises(OutcomeUnknown):
-        desk.oms.find(desk.order(), NOON)
+    report = desk.oms.find(desk.order(), NOON)
+    assert report is not None
+    assert not report.is_complete
 
 
 def test_two_orders_with_one_tag_are_for_a_person(desk: Desk) -> None:
@@ -536,7 +562,38 @@ def test_connecting_says_what_a_person_should_know(desk: Desk) -> None:
 def test_rules_and_prices(desk: Desk) -> None:
     rules = desk.oms.instruments([SBIN, "NOBODY"])
     assert {symbol: (rule.tick_size, rule.lot_size) for symbol, rule in rules.items()} == {SBIN: (Decimal("0.05"), Decimal(1))}
+    assert {(rule.quantity_max, rule.market_quantity_max) for rule in rules.values()} == {(Decimal(100_000), Decimal(100_000))}
     assert desk.oms.last_prices([SBIN, "NOBODY"]) == {SBIN: Decimal("800.0")}
+
+
+def test_several_prices_are_one_request_and_what_is_no_price_is_left_out(desk: Desk) -> None:
+    assert desk.oms.last_prices([INFY, SBIN]) == {INFY: Decimal("1500.0"), SBIN: Decimal("800.0")}
+    assert len(desk.server.asked("/quote/ltp")) == 1
+    for price in (0, -5.5, float("nan"), float("inf")):
+        desk.server.fail(distorted(lambda request: request.path == "/quote/ltp", last_price=price))
+        assert desk.oms.last_prices([INFY, SBIN]) == {}
+
+
+def test_what_waits_to_be_bought_cannot_be_spent(desk: Desk) -> None:
+    assert desk.oms.free_cash() == Decimal(1_000_000)
+    desk.oms.submit(desk.order(limit="1000"))
+    assert desk.oms.free_cash() == Decimal(990_000)
+    desk.server.cash = Decimal(-50)
+    assert desk.oms.free_cash() == 0
+    for balance in (float("nan"), float("inf"), None, "much"):
+        desk.server.fail(distorted(lambda request: "margins" in request.path, live_balance=balance))
+        with pytest.raises(VenueDown):
+            desk.oms.free_cash()
+
+
+def test_rules_are_of_now_and_of_this_morning_while_kite_is_away(desk: Desk) -> None:
+    assert desk.oms.instruments([SBIN])[SBIN].tick_size == Decimal("0.05")
+    desk.server.shares[SBIN] = replace(desk.server.shares[SBIN], tick_size="0.1")
+    desk.clock.sleep(600)
+    assert desk.oms.instruments([SBIN])[SBIN].tick_size == Decimal("0.1")
+    desk.clock.sleep(600)
+    desk.server.fail(Fault(applies=lambda request: request.path == "/instruments/NSE", drop=True))
+    assert desk.oms.instruments([SBIN])[SBIN].tick_size == Decimal("0.1")
 
 
 def test_what_it_is_not_for(desk: Desk, tmp_path: Path) -> None:

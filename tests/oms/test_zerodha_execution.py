@@ -132,5 +132,5 @@ def test_what_kite_has_forgotten_is_never_sent_again(desk: Desk, database: Datab
         one.recover()
         desk.clock.sleep(120)
         one.recover()
-        assert one.status() is OrderStatus.UNKNOWN
+        assert one.status() is OrderStatus.EXPIRED
     assert not desk.server.orders

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from .binance_rules import Rules
 from .server import Fault, Reply, Request, Server
 
 WEIGHT_PER_MINUTE = 6_000
@@ -36,7 +37,7 @@ _PARAMETERS = {
     PING: set(),
 }
 _SYMBOL_RANGE = "^[A-Z0-9-_.]{1,20}$"
-_LIST_RANGE = '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$'
+LIST_RANGE = '^\\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\\]$'
 _NUMBER_RANGE = "^[0-9]{1,20}$"
 
 Kline = list[Any]
@@ -55,79 +56,10 @@ class Piece(Protocol):
 class Problem(Exception):
     """Binance's refusal of a request."""
 
-    def __init__(self, code: int, message: str, *, status: int = 400) -> None:
+    def __init__(self, code: int, message: str, *, status: int = 400, data: object = None) -> None:
         super().__init__(message)
-        self.reply = error(code, message, status=status)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The filters of a symbol, as Binance writes their values."""
-
-    base: str
-    quote: str
-    tick_size: str = "0.01000000"
-    step_size: str = "0.00001000"
-    quantity_min: str = "0.00001000"
-    market_step_size: str = "0.00000000"
-    notional_min: str = "5.00000000"
-    status: str = "TRADING"
-
-    @property
-    def symbol(self) -> str:
-        return self.base + self.quote
-
-    def entry(self) -> dict[str, Any]:
-        """Return the symbol's part of the exchange information."""
-        filters = [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": self.tick_size,
-                "maxPrice": "1000000.00000000",
-                "tickSize": self.tick_size,
-            },
-            {"filterType": "LOT_SIZE", "minQty": self.quantity_min, "maxQty": "9000.00000000", "stepSize": self.step_size},
-            {"filterType": "ICEBERG_PARTS", "limit": 10},
-            {
-                "filterType": "MARKET_LOT_SIZE",
-                "minQty": "0.00000000",
-                "maxQty": "120.00000000",
-                "stepSize": self.market_step_size,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": self.notional_min,
-                "applyMinToMarket": True,
-                "maxNotional": "9000000.00000000",
-                "applyMaxToMarket": False,
-                "avgPriceMins": 5,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
-        ]
-        return {
-            "symbol": self.symbol,
-            "status": self.status,
-            "baseAsset": self.base,
-            "baseAssetPrecision": 8,
-            "quoteAsset": self.quote,
-            "quotePrecision": 8,
-            "quoteAssetPrecision": 8,
-            "baseCommissionPrecision": 8,
-            "quoteCommissionPrecision": 8,
-            "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"],
-            "icebergAllowed": True,
-            "ocoAllowed": True,
-            "quoteOrderQtyMarketAllowed": True,
-            "allowTrailingStop": True,
-            "cancelReplaceAllowed": True,
-            "isSpotTradingAllowed": True,
-            "isMarginTradingAllowed": True,
-            "filters": filters,
-            "permissions": [],
-            "permissionSets": [["SPOT", "MARGIN"]],
-            "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-            "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
-        }
+        content = {"code": code, "msg": message} | ({} if data is None else {"data": data})
+        self.reply = replace(answer(content), status=status)
 
 
 @dataclass(slots=True)
@@ -147,6 +79,11 @@ class MarketData:
     def list_symbol(self, rules: Rules) -> None:
         """List a symbol, or give it other rules."""
         self.rules[rules.symbol] = rules
+
+    def delist(self, symbol_id: str) -> None:
+        """Know a symbol no longer, nor its klines."""
+        self.rules.pop(symbol_id)
+        self._series = {key: series for key, series in self._series.items() if key[0] != symbol_id}
 
     def set_bars(self, symbol: str, interval: str, frame: pd.DataFrame) -> None:
         """Have these bars of `BTC/USDT` in the place of what there was; the symbol is listed if it was not."""
@@ -197,8 +134,8 @@ class MarketData:
         if "symbol" in values:
             wanted = [self._symbol(values["symbol"])]
         elif "symbols" in values:
-            if not re.fullmatch(_LIST_RANGE, values["symbols"]):
-                raise illegal("symbols", _LIST_RANGE)
+            if not re.fullmatch(LIST_RANGE, values["symbols"]):
+                raise illegal("symbols", LIST_RANGE)
             wanted = [self._symbol(symbol) for symbol in json.loads(values["symbols"])]
         if len(set(wanted)) < len(wanted):
             raise Problem(-1151, "Symbol is present multiple times in the list.")

@@ -1,7 +1,9 @@
 """An account at Binance and the market that its orders meet: balances, orders, lists of two orders, trades. No HTTP here.
 
 The market is one price a symbol, moved by the test. Everything is Decimal. What an order may be, and in which words it is
-refused, follows Binance's spot documentation ("New order", "New Order list - OCO", "Filters", "Errors").
+refused, follows Binance's spot documentation ("New order", "New Order list - OCO", "Errors", "Self Trade Prevention"), and for
+the stop that would act at once the exchange itself, whose words differ from it (github.com/ccxt/ccxt/issues/8194).
+Filters are judged before the matching engine (-1013), the number of open orders by it (-2010; JKorf/Binance.Net/issues/1212).
 """
 
 from __future__ import annotations
@@ -9,93 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
-from typing import Any
 
-from .binance import Problem, Rules
+from .binance import Problem
+from .binance_books import LIMITS, Balance, Order, OrderList, Ticket, Trade
+from .binance_rules import STOPS, Rules
 
 _SATOSHI = Decimal("0.00000001")
-_RESTING = ("NEW", "PARTIALLY_FILLED")
-STOPS = ("STOP_LOSS", "TAKE_PROFIT")
-LIMITS = ("LIMIT", "LIMIT_MAKER")
-
-
-@dataclass(slots=True)
-class Balance:
-    free: Decimal = Decimal(0)
-    locked: Decimal = Decimal(0)
-
-
-@dataclass(slots=True, kw_only=True)
-class Order:
-    """An order as the exchange keeps it. `held` is what it locks: an asset and how much of it."""
-
-    id: int
-    list_id: int
-    symbol: str
-    client_id: str
-    side: str
-    type: str
-    time_in_force: str
-    quantity: Decimal
-    price: Decimal
-    stop_price: Decimal
-    time: int
-    updated: int
-    status: str = "NEW"
-    executed: Decimal = Decimal(0)
-    traded: Decimal = Decimal(0)
-    is_triggered: bool = False
-    held: tuple[str, Decimal] | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in _RESTING
-
-    @property
-    def rest(self) -> Decimal:
-        return self.quantity - self.executed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
-    """One execution; `commission` in units of `commission_asset`."""
-
-    id: int
-    order_id: int
-    list_id: int
-    symbol: str
-    price: Decimal
-    quantity: Decimal
-    commission: Decimal
-    commission_asset: str
-    time: int
-    is_buyer: bool
-    is_maker: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class OrderList:
-    """Two orders of which one takes the other's place."""
-
-    id: int
-    client_id: str
-    symbol: str
-    time: int
-    orders: tuple[Order, Order]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """What a client wants of one order. Prices that do not belong to the type are 0."""
-
-    symbol: str
-    client_id: str
-    side: str
-    type: str
-    quantity: Decimal
-    time_in_force: str = "GTC"
-    price: Decimal = Decimal(0)
-    stop_price: Decimal = Decimal(0)
 
 
 @dataclass(kw_only=True)
@@ -103,14 +24,17 @@ class Matching:
     """One account and its markets.
 
     fee_rate: a fraction of what is received. fee_asset: "" for the asset that is received, or an asset; one that is neither base
-    nor quote is charged by its own price in the quote currency, or as `fee_units` of it when it has none. pieces: in how many
-    trades a market order fills. depth: how much of a symbol a market order finds, where it is not without end.
+    nor quote is charged by its own price in the quote currency, or as `fee_units` of it when it has none. Where not enough of the
+    fee's asset is free, the fee comes from what is received. pieces: in how many trades a market order fills. depth: how much of
+    a symbol a market order finds, where it is not without end. at_best: symbols in which the account's own resting orders are the
+    best of the book, so that whoever takes meets them first.
     """
 
     rules: Mapping[str, Rules]
     now_ms: Callable[[], int]
     balances: dict[str, Balance] = field(default_factory=dict)
     prices: dict[str, Decimal] = field(default_factory=dict)
+    history: dict[str, list[tuple[int, Decimal]]] = field(default_factory=dict)
     depth: dict[str, Decimal] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
     lists: list[OrderList] = field(default_factory=list)
@@ -119,15 +43,41 @@ class Matching:
     fee_asset: str = ""
     fee_units: Decimal = Decimal("0.01")
     pieces: int = 1
+    at_best: set[str] = field(default_factory=set)
 
     def balance(self, asset: str) -> Balance:
         return self.balances.setdefault(asset, Balance())
 
     # Placing
 
+    def check(self, ticket: Ticket) -> None:
+        """Refuse an order with Problem that does not pass the filters of its symbol."""
+        rules = self.rules[ticket.symbol]
+        if rules.status != "TRADING":
+            raise Problem(-1013, "Market is closed.")
+        broken = rules.broken(ticket, average=self.average(ticket.symbol))
+        if broken is not None:
+            raise Problem(-1013, f"Filter failure: {broken}")
+
+    def check_number(self, *tickets: Ticket) -> None:
+        """Refuse orders with Problem that would be too many on their symbol."""
+        symbol = tickets[0].symbol
+        rules = self.rules[symbol]
+        kinds = [ticket.type for ticket in tickets] + [one.type for one in self.orders if one.is_open and one.symbol == symbol]
+        rests = any(ticket.type != "MARKET" for ticket in tickets)
+        if rests and sum(kind in STOPS for kind in kinds) > rules.stops_max and any(one.type in STOPS for one in tickets):
+            raise Problem(-2010, "Filter failure: MAX_NUM_ALGO_ORDERS")
+        if rests and len(kinds) > rules.orders_max:
+            raise Problem(-2010, "Filter failure: MAX_NUM_ORDERS")
+
     def place(self, ticket: Ticket) -> Order:
         """Take an order, or refuse it with Problem; a market order and a limit order that meets its price fill at once."""
-        self._check(ticket)
+        self.check(ticket)
+        self.check_number(ticket)
+        return self.enter(ticket)
+
+    def enter(self, ticket: Ticket) -> Order:
+        """Take an order that has passed the filters, or refuse it with Problem."""
         self._refuse_repeated(ticket)
         if ticket.type in STOPS:
             self._refuse_triggered(ticket)
@@ -151,8 +101,9 @@ class Matching:
         stop, target = (below, above) if above.side == "SELL" else (above, below)
         self._check_pair(stop, target)
         for ticket in (above, below):
-            self._check(ticket)
+            self.check(ticket)
             self._refuse_repeated(ticket)
+        self.check_number(above, below)
         if any(known.client_id == list_client_id and any(o.is_open for o in known.orders) for known in self.lists):
             raise Problem(-2010, "Duplicate order sent.")
         highest, lowest = above.stop_price or above.price, below.stop_price or below.price
@@ -172,11 +123,33 @@ class Matching:
         for one in (order, *self._others(order)):
             self._end(one, "CANCELED")
 
+    def begin_anew(self) -> None:
+        """Forget every order, list, trade and balance; numbers begin where they began."""
+        self.orders.clear()
+        self.lists.clear()
+        self.trades.clear()
+        self.balances.clear()
+
     # The market moves
 
-    def set_price(self, symbol: str, price: Decimal) -> None:
-        """Move the market: whatever rests and is met fills, limit orders at their own price and stops at this one."""
+    def average(self, symbol: str) -> Decimal:
+        """Return the mean of the prices of the symbol's last `average_minutes`, the last price where it did not move in them."""
+        since = self.now_ms() - self.rules[symbol].average_minutes * 60_000
+        recent = [price for moment, price in self.history.get(symbol, ()) if moment > since]
+        return sum(recent, Decimal(0)) / len(recent) if recent else self.prices[symbol]
+
+    def set_price(self, symbol: str, price: Decimal, quantity: Decimal | None = None) -> None:
+        """Move the market: whatever rests and is met fills, limit orders at their own price and stops at this one.
+
+        Of limit orders at most `quantity` fills in all, the first one first. While the symbol does not trade nothing fills.
+        """
         self.prices[symbol] = price
+        now = self.now_ms()
+        kept = [one for one in self.history.get(symbol, ()) if one[0] > now - self.rules[symbol].average_minutes * 60_000]
+        self.history[symbol] = [*kept, (now, price)]
+        if self.rules[symbol].status != "TRADING":
+            return
+        left = quantity
         for order in [order for order in self.orders if order.symbol == symbol]:
             if not order.is_open:
                 continue
@@ -186,7 +159,10 @@ class Matching:
                 self._release(order)
                 self._take(order)
             elif order.type in LIMITS and self._is_met(order.side, order.price, price):
-                self.fill(order, order.rest)
+                filling = order.rest if left is None else min(order.rest, left)
+                left = None if left is None else left - filling
+                if filling:
+                    self.fill(order, filling)
 
     def fill(self, order: Order, quantity: Decimal) -> None:
         """Fill so much of a resting limit order, as maker at its own price."""
@@ -200,6 +176,7 @@ class Matching:
 
     def _take(self, order: Order) -> None:
         """Fill at the market's price in pieces; what finds nobody expires."""
+        self._prevent_self_trade(order)
         available = min(order.rest, self.depth.get(order.symbol, order.rest))
         if order.symbol in self.depth:
             self.depth[order.symbol] -= available
@@ -208,7 +185,19 @@ class Matching:
         if order.rest:
             self._end(order, "EXPIRED")
 
+    def _prevent_self_trade(self, taker: Order) -> None:
+        """EXPIRE_MAKER: own resting orders that would be traded with end, and the taker goes on to the next ones."""
+        if taker.symbol not in self.at_best:
+            return
+        for order in self.orders:
+            is_opposite = order.symbol == taker.symbol and order.side != taker.side and order.type in LIMITS
+            if is_opposite and order.is_open and (not taker.price or self._is_met(taker.side, taker.price, order.price)):
+                self._end(order, "EXPIRED_IN_MATCH")
+                for other in self._others(order):
+                    self._end(other, "EXPIRED")
+
     def _take_limit(self, order: Order) -> None:
+        self._prevent_self_trade(order)
         available = min(order.rest, self.depth.get(order.symbol, order.rest))
         if order.time_in_force == "FOK" and available < order.rest:
             self._end(order, "EXPIRED")
@@ -236,8 +225,11 @@ class Matching:
         value = quantity * price
         self.balance(rules.base).free += quantity if is_buy else -quantity
         self.balance(rules.quote).free += -value if is_buy else value
-        asset = self.fee_asset or (rules.base if is_buy else rules.quote)
+        received = rules.base if is_buy else rules.quote
+        asset = self.fee_asset or received
         commission = self._commission(asset, rules, quantity, value)
+        if asset != received and self.balance(asset).free < commission:
+            asset, commission = received, self._commission(received, rules, quantity, value)
         self.balance(asset).free -= commission
         order.executed += quantity
         order.traded += value
@@ -335,7 +327,7 @@ class Matching:
 
     def _refuse_triggered(self, ticket: Ticket) -> None:
         if self._is_triggered(ticket.side, ticket.type, ticket.stop_price, self.prices[ticket.symbol]):
-            raise Problem(-2010, "Order would trigger immediately.")
+            raise Problem(-2010, "Stop price would trigger immediately.")
 
     def _check_pair(self, stop: Ticket, target: Ticket) -> None:
         if target.type not in ("LIMIT_MAKER", "TAKE_PROFIT"):
@@ -343,25 +335,6 @@ class Matching:
         if stop.type != "STOP_LOSS":
             code, side = (-1197, "below") if stop.side == "SELL" else (-1196, "above")
             raise Problem(code, f"A stop loss order in a {stop.side.lower()} OCO must be {side}.")
-
-    def _check(self, ticket: Ticket) -> None:
-        """Keep the symbol's filters."""
-        entry = self.rules[ticket.symbol].entry()
-        filters: dict[str, dict[str, Any]] = {one["filterType"]: one for one in entry["filters"]}
-        if entry["status"] != "TRADING":
-            raise Problem(-1013, "Market is closed.")
-        for price in (ticket.price, ticket.stop_price):
-            if price and not _fits(price, filters["PRICE_FILTER"], "minPrice", "maxPrice", "tickSize"):
-                raise Problem(-1013, "Filter failure: PRICE_FILTER")
-        if not _fits(ticket.quantity, filters["LOT_SIZE"], "minQty", "maxQty", "stepSize"):
-            raise Problem(-1013, "Filter failure: LOT_SIZE")
-        at_market = ticket.type == "MARKET" or ticket.type in STOPS
-        if at_market and not _fits(ticket.quantity, filters["MARKET_LOT_SIZE"], "minQty", "maxQty", "stepSize"):
-            raise Problem(-1013, "Filter failure: MARKET_LOT_SIZE")
-        notional = ticket.quantity * (ticket.price or ticket.stop_price or self.prices[ticket.symbol])
-        most = filters["NOTIONAL"]["maxNotional"]
-        if notional < Decimal(filters["NOTIONAL"]["minNotional"]) or (not at_market and notional > Decimal(most)):
-            raise Problem(-1013, "Filter failure: NOTIONAL")
 
     @staticmethod
     def _is_met(side: str, limit: Decimal, price: Decimal) -> bool:
@@ -371,9 +344,3 @@ class Matching:
     def _is_triggered(side: str, kind: str, stop: Decimal, price: Decimal) -> bool:
         waits_for_rise = (side == "BUY") == (kind == "STOP_LOSS")
         return price >= stop if waits_for_rise else price <= stop
-
-
-def _fits(value: Decimal, bounds: Mapping[str, str], least: str, most: str, step: str) -> bool:
-    """Return whether a filter lets a value pass; a step of 0 is none."""
-    size = Decimal(bounds[step])
-    return Decimal(bounds[least]) <= value <= Decimal(bounds[most]) and (not size or value % size == 0)

@@ -9,23 +9,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
-from .binance import Problem, answer, illegal, mandatory, number
-from .binance_matching import STOPS, Matching, Order, OrderList, Ticket, Trade
+from .binance import LIST_RANGE, Problem, answer, illegal, mandatory, number
+from .binance_books import Order, OrderList, Ticket, eight, fill_row, order_state, trade_row
+from .binance_matching import Matching
+from .binance_parameters import decimal, side, signed_part, time_in_force
+from .binance_rules import STOPS
 from .server import Reply, Request
 
 ORDER, OCO, ORDER_LIST = "/api/v3/order", "/api/v3/orderList/oco", "/api/v3/orderList"
+CANCEL_REPLACE = "/api/v3/order/cancelReplace"
 ACCOUNT, RESTRICTIONS, TRADES = "/api/v3/account", "/sapi/v1/account/apiRestrictions", "/api/v3/myTrades"
 OPEN_ORDERS, ALL_ORDERS, PRICE = "/api/v3/openOrders", "/api/v3/allOrders", "/api/v3/ticker/price"
 
 _CLIENT_ID_RANGE = "^[a-zA-Z0-9-_]{1,36}$"
-_DECIMAL_RANGE = "^([0-9]{1,20})(\\.[0-9]{1,20})?$"
 _RECV_WINDOW_MOST = 60_000
 _AHEAD_MOST_MS = 1_000
 _HOUR_MS = 3_600_000
@@ -33,23 +36,30 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An API key and what it may do."""
+    """An API key and what it may do. One that is revoked is not known, until it is valid again."""
 
     name: str
     secret: str
     may_trade: bool = True
     may_withdraw: bool = False
     is_bound_to_addresses: bool = True
+    is_revoked: bool = False
 
 
 class Trading:
-    """The signed part of the API, and the price of a symbol."""
+    """An account: the signed part of the API as its key opens it, and, of the first one, the price of a symbol.
 
-    def __init__(self, matching: Matching, key: Key, now_ms: Callable[[], int]) -> None:
+    answers_strangers: requests with a key that is nobody's, and those without one, are answered here.
+    """
+
+    def __init__(
+        self, matching: Matching, key: Key, now_ms: Callable[[], int], *, uid: int = 354_937_868, answers_strangers: bool = True
+    ) -> None:
         self.matching = matching
         self.key = key
         self.can_trade = True  # the account, whatever the key may do
-        self.uid = 354_937_868
+        self.uid = uid
+        self.answers_strangers = answers_strangers
         self.lag_ms = 0  # for how long an order cannot be looked up after it was taken
         self.repeats_trades = False
         self.withholds_trades = False  # the order is known already, its trades are not
@@ -62,6 +72,7 @@ class Trading:
             ("GET", ORDER): (4, self._query_order),
             ("DELETE", ORDER): (1, self._cancel_order),
             ("POST", OCO): (1, self._new_pair),
+            ("POST", CANCEL_REPLACE): (1, self._replace),
             ("GET", ORDER_LIST): (4, self._query_list),
             ("DELETE", ORDER_LIST): (1, self._cancel_list),
             ("GET", OPEN_ORDERS): (6, self._open_orders),
@@ -71,7 +82,9 @@ class Trading:
 
     def weight(self, request: Request) -> int | None:
         if (request.method, request.path) == ("GET", PRICE):
-            return 2
+            return (2 if "symbol" in request.values else 4) if self.answers_strangers else None
+        if not self.answers_strangers and request.headers.get("x-mbx-apikey") != self.key.name:
+            return None
         if (request.method, request.path) == ("GET", TRADES) and "orderId" in request.values:
             return 5
         route = self._routes.get((request.method, request.path))
@@ -92,13 +105,14 @@ class Trading:
         name = request.headers.get("x-mbx-apikey", "")
         if not re.fullmatch(r"[A-Za-z0-9]+", name):
             raise Problem(-2014, "API-key format invalid.", status=401)
-        if name != self.key.name or (request.method != "GET" and not self.key.may_trade):
+        is_known = name == self.key.name and not self.key.is_revoked
+        if not is_known or (request.method != "GET" and not self.key.may_trade):
             raise Problem(-2015, "Invalid API-key, IP, or permissions for action, request ip: 127.0.0.1", status=401)
         values = dict(request.values)
         sent = values.pop("signature", "")
         if not sent:
             raise Problem(-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.")
-        expected = hmac.new(self.key.secret.encode(), urlencode(values).encode(), hashlib.sha256).hexdigest()
+        expected = hmac.new(self.key.secret.encode(), signed_part(request).encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(sent, expected):
             raise Problem(-1022, "Signature for this request is not valid.")
         timestamp = int(mandatory(values, "timestamp"))
@@ -146,46 +160,93 @@ class Trading:
             "enableSpotAndMarginTrading": self.key.may_trade,
         }
 
-    def _price(self, values: Mapping[str, str]) -> dict[str, str]:
-        symbol = self._symbol(values)
+    def _price(self, values: Mapping[str, str]) -> object:
+        """Answer for one symbol, or for several; of several that are not all known for none."""
+        if "symbol" in values and "symbols" in values:
+            raise Problem(-1128, "Combination of optional parameters invalid.")
+        if "symbols" not in values:
+            return self._price_of(self._symbol(values))
+        if not re.fullmatch(LIST_RANGE, values["symbols"]):
+            raise illegal("symbols", LIST_RANGE)
+        return [self._price_of(self._symbol({"symbol": one})) for one in json.loads(values["symbols"])]
+
+    def _price_of(self, symbol: str) -> dict[str, str]:
         if symbol not in self.matching.prices:
             raise Problem(-1121, "Invalid symbol.")
-        return {"symbol": symbol, "price": _text(self.matching.prices[symbol])}
+        return {"symbol": symbol, "price": eight(self.matching.prices[symbol])}
 
     # Orders
 
     def _new_order(self, values: Mapping[str, str]) -> dict[str, Any]:
+        ticket = self._ticket(values)
+        return self._answered(self.matching.place(ticket), values)
+
+    def _replace(self, values: Mapping[str, str]) -> dict[str, Any]:
+        """Cancel an order and place another one.
+
+        Filters and the number of orders are judged before either. 409 with -2021: one of the two failed; 400 with -2022: both,
+        or the first, and the second was not tried.
+        """
+        ticket = self._ticket(values)
+        mode = mandatory(values, "cancelReplaceMode")
+        if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
+            raise Problem(-1130, "Data sent for parameter 'cancelReplaceMode' is not valid.")
+        self.matching.check(ticket)
+        self.matching.check_number(ticket)
+        named = {"cancelOrigClientOrderId": "origClientOrderId", "cancelOrderId": "orderId"}
+        which = {"symbol": ticket.symbol, **{named[name]: value for name, value in values.items() if name in named}}
+        results: dict[str, Any] = {"cancelResult": "SUCCESS", "newOrderResult": "SUCCESS"}
+        try:
+            results["cancelResponse"] = self._cancel_order(which)
+        except Problem as problem:
+            results |= {"cancelResult": "FAILURE", "cancelResponse": json.loads(problem.reply.body)}
+        if results["cancelResult"] == "FAILURE" and mode == "STOP_ON_FAILURE":
+            results |= {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
+        else:
+            try:
+                results["newOrderResponse"] = self._answered(self.matching.enter(ticket), values)
+            except Problem as problem:
+                results |= {"newOrderResult": "FAILURE", "newOrderResponse": json.loads(problem.reply.body)}
+        outcomes = [results["cancelResult"], results["newOrderResult"]]
+        if outcomes == ["SUCCESS", "SUCCESS"]:
+            return results
+        if "SUCCESS" in outcomes:
+            raise Problem(-2021, "Order cancel-replace partially failed.", status=409, data=results)
+        raise Problem(-2022, "Order cancel-replace failed.", data=results)
+
+    def _ticket(self, values: Mapping[str, str]) -> Ticket:
         kind = mandatory(values, "type")
         symbol = self._symbol(values)
-        ticket = Ticket(
-            symbol=symbol,
-            client_id=self._client_id(values, "newClientOrderId"),
-            side=self._side(values),
-            type=kind,
-            quantity=self._quantity(values, symbol, kind),
-            time_in_force=self._time_in_force(values, kind),
-            price=self._decimal(values, "price", wanted=kind in ("LIMIT", "LIMIT_MAKER")),
-            stop_price=self._decimal(values, "stopPrice", wanted=kind in STOPS),
-        )
         if kind not in ("MARKET", "LIMIT", "LIMIT_MAKER", *STOPS):
             raise Problem(-1116, "Invalid orderType.")
-        order = self.matching.place(ticket)
-        default = "FULL" if kind in ("MARKET", "LIMIT") else "ACK"
+        return Ticket(
+            symbol=symbol,
+            client_id=self._client_id(values, "newClientOrderId"),
+            side=side(values),
+            type=kind,
+            quantity=self._quantity(values, symbol, kind),
+            time_in_force=time_in_force(values, kind),
+            price=decimal(values, "price", wanted=kind in ("LIMIT", "LIMIT_MAKER")),
+            stop_price=decimal(values, "stopPrice", wanted=kind in STOPS),
+        )
+
+    def _answered(self, order: Order, values: Mapping[str, str]) -> dict[str, Any]:
+        default = "FULL" if order.type in ("MARKET", "LIMIT") else "ACK"
         return self._placed(order, values.get("newOrderRespType", default))
 
     def _new_pair(self, values: Mapping[str, str]) -> dict[str, Any]:
-        symbol, side = self._symbol(values), self._side(values)
+        symbol = self._symbol(values)
 
         def leg(name: str) -> Ticket:
             kind = mandatory(values, f"{name}Type")
             return Ticket(
                 symbol=symbol,
                 client_id=self._client_id(values, f"{name}ClientOrderId"),
-                side=side,
+                side=side(values),
                 type=kind,
-                quantity=self._decimal(values, "quantity", wanted=True),
-                price=self._decimal(values, f"{name}Price", wanted=kind == "LIMIT_MAKER"),
-                stop_price=self._decimal(values, f"{name}StopPrice", wanted=kind in STOPS),
+                quantity=decimal(values, "quantity", wanted=True),
+                price=decimal(values, f"{name}Price", wanted=kind == "LIMIT_MAKER"),
+                stop_price=decimal(values, f"{name}StopPrice", wanted=kind in STOPS),
             )
 
         made = self.matching.place_pair(self._client_id(values, "listClientOrderId"), leg("above"), leg("below"))
@@ -247,7 +308,7 @@ class Trading:
             chosen = []
         is_from_start = {"startTime", "fromId", "orderId"} & values.keys()
         page = chosen[:limit] if is_from_start else chosen[-limit:]
-        return [_trade(trade) for trade in page for _ in range(2 if self.repeats_trades else 1)]
+        return [trade_row(trade) for trade in page for _ in range(2 if self.repeats_trades else 1)]
 
     def _find(self, values: Mapping[str, str]) -> Order | None:
         """Return the order that is meant; of several with one client id the newest."""
@@ -271,48 +332,18 @@ class Trading:
             raise Problem(-1121, "Invalid symbol.")
         return symbol
 
-    def _side(self, values: Mapping[str, str]) -> str:
-        if mandatory(values, "side") not in ("BUY", "SELL"):
-            raise Problem(-1117, "Invalid side.")
-        return values["side"]
-
     def _client_id(self, values: Mapping[str, str], name: str) -> str:
         text = values.get(name, f"made-up-{next(self._ids)}")
         if not re.fullmatch(_CLIENT_ID_RANGE, text):
             raise illegal(name, _CLIENT_ID_RANGE)
         return text
 
-    def _time_in_force(self, values: Mapping[str, str], kind: str) -> str:
-        if kind != "LIMIT":
-            if "timeInForce" in values:
-                raise Problem(-1106, "Parameter 'timeInForce' sent when not required.")
-            return "GTC"
-        if mandatory(values, "timeInForce") not in ("GTC", "IOC", "FOK"):
-            raise Problem(-1115, "Invalid timeInForce.")
-        return values["timeInForce"]
-
     def _quantity(self, values: Mapping[str, str], symbol: str, kind: str) -> Decimal:
         if kind == "MARKET" and "quoteOrderQty" in values:
             step = Decimal(self.matching.rules[symbol].step_size)
-            units = self._decimal(values, "quoteOrderQty", wanted=True) / self.matching.prices[symbol]
+            units = decimal(values, "quoteOrderQty", wanted=True) / self.matching.prices[symbol]
             return units // step * step
-        return self._decimal(values, "quantity", wanted=True)
-
-    def _decimal(self, values: Mapping[str, str], name: str, *, wanted: bool) -> Decimal:
-        if not wanted:
-            if name in values:
-                raise Problem(-1106, f"Parameter '{name}' sent when not required.")
-            return Decimal(0)
-        text = mandatory(values, name)
-        if not re.fullmatch(_DECIMAL_RANGE, text):
-            raise illegal(name, _DECIMAL_RANGE)
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            raise illegal(name, _DECIMAL_RANGE) from None
-        if value != round(value, 8):
-            raise Problem(-1111, f"Parameter '{name}' has too much precision.")
-        return value
+        return decimal(values, "quantity", wanted=True)
 
     # Answers
 
@@ -326,11 +357,11 @@ class Trading:
         }
         if kind == "ACK":
             return short
-        result = {**short, **_state(order), "workingTime": order.time}
+        result = {**short, **order_state(order), "workingTime": order.time}
         if kind == "RESULT":
             return result
         fills = [trade for trade in self.matching.trades if trade.order_id == order.id]
-        return {**result, "fills": [_fill(trade) for trade in fills]}
+        return {**result, "fills": [fill_row(trade) for trade in fills]}
 
     def _queried(self, order: Order) -> dict[str, Any]:
         return {
@@ -338,7 +369,7 @@ class Trading:
             "orderId": order.id,
             "orderListId": order.list_id,
             "clientOrderId": order.client_id,
-            **_state(order),
+            **order_state(order),
             "icebergQty": "0.00000000",
             "time": order.time,
             "updateTime": order.updated,
@@ -368,51 +399,3 @@ class Trading:
             "symbol": pair.symbol,
             "orders": [{"symbol": one.symbol, "orderId": one.id, "clientOrderId": one.client_id} for one in pair.orders],
         }
-
-
-def _state(order: Order) -> dict[str, Any]:
-    state: dict[str, Any] = {
-        "price": _text(order.price),
-        "origQty": _text(order.quantity),
-        "executedQty": _text(order.executed),
-        "origQuoteOrderQty": "0.00000000",
-        "cummulativeQuoteQty": _text(order.traded),
-        "status": order.status,
-        "timeInForce": order.time_in_force,
-        "type": order.type,
-        "side": order.side,
-        "selfTradePreventionMode": "EXPIRE_MAKER",
-    }
-    return {**state, "stopPrice": _text(order.stop_price)} if order.type in STOPS else state
-
-
-def _fill(trade: Trade) -> dict[str, Any]:
-    return {
-        "price": _text(trade.price),
-        "qty": _text(trade.quantity),
-        "commission": _text(trade.commission),
-        "commissionAsset": trade.commission_asset,
-        "tradeId": trade.id,
-    }
-
-
-def _trade(trade: Trade) -> dict[str, Any]:
-    return {
-        "symbol": trade.symbol,
-        "id": trade.id,
-        "orderId": trade.order_id,
-        "orderListId": trade.list_id,
-        "price": _text(trade.price),
-        "qty": _text(trade.quantity),
-        "quoteQty": _text(trade.price * trade.quantity),
-        "commission": _text(trade.commission),
-        "commissionAsset": trade.commission_asset,
-        "time": trade.time,
-        "isBuyer": trade.is_buyer,
-        "isMaker": trade.is_maker,
-        "isBestMatch": True,
-    }
-
-
-def _text(value: Decimal) -> str:
-    return f"{value:.8f}"

@@ -31,6 +31,7 @@ class Order:
     price: Decimal
     tag: str | None
     placed_at: datetime
+    trigger: Decimal = Decimal(0)
     looks: int = 0
     status: str = INTERIM[0]
     message: str | None = None
@@ -106,7 +107,7 @@ def order_row(order: Order, *, user_id: str, token: int, hides_tag: bool, at: da
         "product": order.product,
         "quantity": order.quantity,
         "price": float(order.price),
-        "trigger_price": 0,
+        "trigger_price": float(order.trigger),
         "average_price": float(order.value / order.filled) if order.filled else 0,
         "filled_quantity": order.filled,
         "pending_quantity": order.pending,

@@ -8,31 +8,27 @@ samples. Its day is that of the clock that it is given, so that a test can let a
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from algo_py.clock import Clock, monotonic_s
+from algo_py.clock import monotonic_s
 
-from .kite import INDIA, KiteServer, error
+from .kite import error
 from .kite_books import (
     INTERIM,
     Day,
-    Holding,
     Order,
-    Trade,
     contract_note,
     holding_row,
-    order_row,
     position_row,
     stamp,
     trade_row,
 )
+from .kite_floor import KiteFloor
 from .server import Reply, Request
 
 _NO_PROTECTION = (
@@ -40,7 +36,7 @@ _NO_PROTECTION = (
 )
 
 
-class KiteTradingServer(KiteServer):
+class KiteTradingServer(KiteFloor):
     """Kite Connect on loopback, for one account.
 
     interim_looks: how often an order shows on its way before it is judged. refuses_at_entry: a lack of funds or shares is said at
@@ -48,89 +44,6 @@ class KiteTradingServer(KiteServer):
     each trade is listed twice. shows_sold_as_held: a holding keeps its quantity on the day of its sale. hides_tag: the tag shows
     among the tags only. The limits are requests within any second, None is any number.
     """
-
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        api_key: str = "key",
-        api_secret: str = "hush",
-        access_token: str = "today",
-        cash: Decimal = Decimal(1_000_000),
-        redirect_url: str = "http://127.0.0.1:1/zerodha",
-    ) -> None:
-        super().__init__(api_key=api_key, access_token=access_token)
-        self.clock = clock
-        self.api_secret = api_secret
-        self.redirect_url = redirect_url
-        self.user_id = "AB1234"
-        self.cash = cash
-        self.prices: dict[str, Decimal] = {}
-        self.orders: dict[str, Order] = {}
-        self.trades: list[Trade] = []
-        self.holdings: dict[str, Holding] = {}
-        self.days: dict[tuple[str, str], Day] = {}
-        self.depth: dict[str, int] = {}
-        self.profile: dict[str, Any] = {"exchanges": ["NSE", "BSE"], "products": ["CNC", "MIS"], "consent": "physical"}
-        self.interim_looks = 0
-        self.refuses_at_entry = False
-        self.repeats_trades = False
-        self.shows_sold_as_held = False
-        self.hides_tag = False
-        self.is_open = True
-        self.freeze_quantity = 100_000
-        self.orders_per_s: int | None = 10
-        self.quotes_per_s: int | None = None
-        self.token_ends_at = next_morning(clock.now())
-        self._request_tokens: set[str] = set()
-        self._numbers = itertools.count(1)
-        self._trade_numbers = itertools.count(10_000_001)
-        self._seen_at: dict[str, list[float]] = {}
-
-    # What a person, the exchange and the night do.
-
-    def log_in(self) -> str:
-        """Log the user in on Kite's page; return the request token, good for one exchange."""
-        token = f"request{next(self._numbers)}"
-        self._request_tokens.add(token)
-        return token
-
-    def set_price(self, symbol: str, price: str) -> None:
-        """Let a share trade at a price; resting orders that it reaches fill."""
-        self.prices[symbol] = Decimal(price)
-        for order in list(self.orders.values()):
-            if order.symbol == symbol and order.status == "OPEN":
-                self._match(order)
-
-    def trade(self, order_id: str, quantity: int, price: str) -> None:
-        """Fill a part of an order that is open."""
-        self._trade(self.orders[order_id], quantity, Decimal(price))
-
-    def reject(self, order_id: str, message: str) -> None:
-        """Have the exchange refuse an order that was registered."""
-        self._set(self.orders[order_id], "REJECTED", message)
-
-    def new_day(self, *, keeps_token: bool = False) -> None:
-        """Let the night pass: shares are delivered, the order book is empty, the access token has ended."""
-        for holding in self.holdings.values():
-            holding.settled, holding.t1 = holding.settled + holding.t1, 0
-        for (symbol, product), day in self.days.items():
-            if product != "CNC":
-                continue
-            holding = self.holdings.setdefault(symbol, Holding(price=self.prices[symbol]))
-            net = day.bought - day.sold
-            holding.t1 += max(net, 0)
-            holding.settled += min(net, 0)
-        self.holdings = {symbol: one for symbol, one in self.holdings.items() if one.settled or one.t1 or one.pledged}
-        self.days, self.orders, self.trades = {}, {}, []
-        self._trade_numbers = itertools.count(10_000_001)  # the exchange counts anew each day
-        if not keeps_token:
-            self.access_token = ""
-
-    def stop_listening(self) -> None:
-        """Be gone: whoever connects from now on is refused."""
-        self._http.shutdown()
-        self._http.server_close()
 
     # What it answers.
 
@@ -141,8 +54,11 @@ class KiteTradingServer(KiteServer):
             return error(400, "InputException", "Missing or wrong X-Kite-Version.")
         if request.path == "/session/token" and request.method == "POST":
             return self._exchange(request)
-        header = f"token {self.api_key}:{self.access_token}"
-        if not self.access_token or request.headers.get("authorization") != header:
+        self.keep_hours()
+        given = request.headers.get("authorization", "").removeprefix(f"token {self.api_key}:")
+        if given in self.other_tokens:
+            return self._of_stranger(request, self.other_tokens[given])
+        if not self.access_token or given != self.access_token:
             return error(403, "TokenException", "Incorrect `api_key` or `access_token`.")
         if self.clock.now() >= self.token_ends_at:
             return error(403, "TokenException", "Token is invalid or has expired.")
@@ -170,6 +86,17 @@ class KiteTradingServer(KiteServer):
             ("POST", r"/charges/orders", self._contract_note),
         )
 
+    def _of_stranger(self, request: Request, user_id: str) -> Reply:
+        """Answer another user, whose account is empty; what they order is noted, and goes nowhere."""
+        if request.path == "/user/profile":
+            return done(self._who() | {"user_id": user_id})
+        if placing(request):
+            self.strangers_orders.append(dict(request.values))
+            return done({"order_id": self._next_order_id()})
+        if request.path == "/portfolio/positions":
+            return done({"net": [], "day": []})
+        return done([])
+
     def _limited(self, request: Request) -> Reply | None:
         kind = "quote" if request.path.startswith("/quote") else "order" if request.method in ("POST", "PUT") else ""
         most = {"quote": self.quotes_per_s, "order": self.orders_per_s}.get(kind)
@@ -193,10 +120,8 @@ class KiteTradingServer(KiteServer):
             return error(403, "TokenException", "Invalid `checksum`.")
         if token not in self._request_tokens:
             return error(403, "TokenException", "Token is invalid or has expired.")
-        self._request_tokens.remove(token)
-        self.access_token = f"access{next(self._numbers)}"
-        self.token_ends_at = next_morning(self.clock.now())
-        session = {"user_id": self.user_id, "api_key": self.api_key, "access_token": self.access_token, "refresh_token": ""}
+        user_id = self._request_tokens.pop(token)
+        session = {"user_id": user_id, "api_key": self.api_key, "access_token": self.issue_token(user_id), "refresh_token": ""}
         return done(self._who() | session | {"login_time": stamp(self.clock.now())})
 
     def _log_out(self, _request: Request) -> Reply:
@@ -236,7 +161,7 @@ class KiteTradingServer(KiteServer):
         if not self.is_open:
             return error(400, "OrderException", "Markets are closed right now. Use after-market orders (AMO).")
         order = Order(
-            order_id=f"{self.clock.now().astimezone(INDIA):%y%m%d}{next(self._numbers):09d}",
+            order_id=self._next_order_id(),
             symbol=values["tradingsymbol"],
             side=values["transaction_type"],
             type=values["order_type"],
@@ -246,6 +171,7 @@ class KiteTradingServer(KiteServer):
             price=Decimal(values.get("price", "0")),
             tag=values.get("tag"),
             placed_at=self.clock.now(),
+            trigger=Decimal(values.get("trigger_price", "0")),
             looks=self.interim_looks,
         )
         shortage = self._shortage(order)
@@ -265,7 +191,7 @@ class KiteTradingServer(KiteServer):
             (values.get("exchange") == "NSE" and share is not None, "The instrument has expired or does not exist."),
             (values.get("transaction_type") in ("BUY", "SELL"), "Invalid `transaction_type`."),
             (values.get("product") in ("CNC", "MIS"), "Invalid `product`."),
-            (values.get("order_type") in ("MARKET", "LIMIT"), "Invalid `order_type`."),
+            (values.get("order_type") in ("MARKET", "LIMIT", "SL", "SL-M"), "Invalid `order_type`."),
             (values.get("validity", "DAY") in ("DAY", "IOC"), "Invalid `validity`."),
             (quantity.isdigit() and int(quantity) > 0, "Invalid `quantity`."),
             (tag is None or bool(re.fullmatch(r"[A-Za-z0-9]{1,20}", tag)), "Invalid `tag`."),
@@ -275,7 +201,9 @@ class KiteTradingServer(KiteServer):
                 return message
         if int(quantity) > self.freeze_quantity:
             return f"Maximum quantity per order for Equity is {self.freeze_quantity}."
-        if values["order_type"] == "MARKET":
+        if values["order_type"] in ("SL", "SL-M") and not re.fullmatch(r"\d+(\.\d+)?", values.get("trigger_price", "")):
+            return "Invalid `trigger_price`."
+        if values["order_type"] in ("MARKET", "SL-M"):
             return None if values.get("market_protection") not in (None, "0") else _NO_PROTECTION
         tick = Decimal(share.tick_size) if share else Decimal(1)
         if not re.fullmatch(r"\d+(\.\d+)?", price) or Decimal(price) <= 0 or Decimal(price) % tick:
@@ -299,8 +227,7 @@ class KiteTradingServer(KiteServer):
             return error(404, "OrderException", "Couldn't find that `order_id`.")
         if order.has_ended:
             return error(400, "OrderException", "Order cannot be cancelled as it is already processed.")
-        order.cancelled = order.pending
-        self._set(order, "CANCELLED")
+        self._cancel_rest(order)
         return done({"order_id": order_id})
 
     def _book(self, _request: Request) -> Reply:
@@ -359,89 +286,10 @@ class KiteTradingServer(KiteServer):
     def _contract_note(self, request: Request) -> Reply:
         return done([one | {"charges": contract_note(one)} for one in json.loads(request.body)])
 
-    # What happens to orders.
-
-    def _advance(self, order: Order) -> None:
-        """Take an order one step of its way, if it is still on it."""
-        if order.looks:
-            order.looks -= 1
-            if order.looks:
-                self._set(order, INTERIM[min(order.looks, 2)])
-            else:
-                self._judge(order)
-
-    def _judge(self, order: Order) -> None:
-        shortage = self._shortage(order)
-        if shortage:
-            self._set(order, "REJECTED", shortage[1])
-        else:
-            self._set(order, "OPEN")
-            self._match(order)
-
-    def _shortage(self, order: Order) -> tuple[str, str] | None:
-        if order.side == "BUY":
-            free = self.cash - self._blocked(but=order)
-            needed = order.quantity * (order.price or self.prices[order.symbol])
-            if needed <= free:
-                return None
-            text = f"Required margin is {needed:.2f} but available margin is {free:.2f}. Check the orderbook for open orders."
-            return "MarginException", f"Insufficient funds. {text}"
-        holding = self.holdings.get(order.symbol, Holding())
-        day = self.days.get((order.symbol, order.product), Day())
-        free_shares = holding.settled + holding.t1 + day.bought - day.sold
-        if order.product != "CNC" or order.quantity <= free_shares:
-            return None
-        return "HoldingException", f"Insufficient stock holding. Holding quantity: {free_shares}, order: {order.quantity}."
-
-    def _blocked(self, *, but: Order | None = None) -> Decimal:
-        waiting = [order for order in self.orders.values() if order is not but and not order.has_ended and order.side == "BUY"]
-        return sum((order.pending * (order.price or self.prices[order.symbol]) for order in waiting), Decimal(0))
-
-    def _match(self, order: Order) -> None:
-        price = self.prices[order.symbol]
-        reaches = order.type == "MARKET" or (price <= order.price if order.side == "BUY" else price >= order.price)
-        available = self.depth.get(order.symbol, order.pending)
-        quantity = min(order.pending, available)
-        if reaches and quantity:
-            self.depth = {**self.depth, order.symbol: available - quantity} if order.symbol in self.depth else self.depth
-            self._trade(order, quantity, price)
-        if order.pending and order.validity == "IOC":
-            order.cancelled = order.pending
-            self._set(order, "CANCELLED")
-
-    def _trade(self, order: Order, quantity: int, price: Decimal) -> None:
-        self.trades.append(
-            Trade(trade_id=str(next(self._trade_numbers)), order=order, quantity=quantity, price=price, at=self.clock.now())
-        )
-        value = quantity * price
-        order.filled, order.value = order.filled + quantity, order.value + value
-        day = self.days.setdefault((order.symbol, order.product), Day())
-        charges = contract_note({"transaction_type": order.side, "quantity": quantity, "price": price})["total"]
-        if order.side == "BUY":
-            day.bought, day.bought_value = day.bought + quantity, day.bought_value + value
-        else:
-            day.sold, day.sold_value = day.sold + quantity, day.sold_value + value
-        self.cash -= (value if order.side == "BUY" else -value) + Decimal(repr(charges))
-        self._set(order, "OPEN" if order.pending else "COMPLETE")
-
-    def _row(self, order: Order) -> dict[str, Any]:
-        token = self.shares[order.symbol].token
-        return order_row(order, user_id=self.user_id, token=token, hides_tag=self.hides_tag, at=self.clock.now())
-
-    def _set(self, order: Order, status: str, message: str | None = None) -> None:
-        order.status, order.message = status, message
-        order.history.append(self._row(order))
-
 
 def done(data: Any) -> Reply:
     """Answer as Kite does when all went well."""
     return Reply(body=json.dumps({"status": "success", "data": data}).encode())
-
-
-def next_morning(moment: datetime) -> datetime:
-    """Return when an access token made at `moment` ends: 06:00 in India."""
-    today = datetime.combine(moment.astimezone(INDIA).date(), time(6), INDIA)
-    return today if moment < today else today + timedelta(days=1)
 
 
 def placing(request: Request) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 _PIECES = 20
@@ -19,7 +20,10 @@ _PIECES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asked: `values` are the query's and the form's parameters together, `query` the former, repeats too."""
+    """What a client asked: `values` are the query's and the form's parameters together, `query` the former, repeats too.
+
+    raw_query and body are as they came over the line.
+    """
 
     method: str
     path: str
@@ -27,6 +31,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     query: tuple[tuple[str, str], ...] = ()
+    raw_query: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,34 @@ class Reply:
 class Fault:
     """What goes wrong with the next requests that `applies` to.
 
-    delay_s: it answers late. drop: it breaks the connection without an answer. late: it does its work first, and then drops or
-    replaces the answer. reply: what it answers instead.
+    before: what happens when the request has arrived and nothing was done with it yet. delay_s: it answers late. drop: it breaks
+    the connection without an answer. late: it does its work first, and then drops or replaces the answer. reply: what it answers
+    instead. change: what becomes of the answer on its way.
     """
 
     applies: Callable[[Request], bool] = lambda _request: True
+    before: Callable[[], None] | None = None
     delay_s: float = 0.0
     drop: bool = False
     late: bool = False
     reply: Reply | None = None
     change: Callable[[Reply], Reply] | None = None
+
+
+def distorted(applies: Callable[[Request], bool], **values: object) -> Fault:
+    """Return a fault that puts these values into the answer, in each object that has a member of this name, however deep."""
+
+    def altered(content: Any) -> Any:
+        if isinstance(content, list):
+            return [altered(one) for one in content]
+        if isinstance(content, dict):
+            return {name: values[name] if name in values else altered(one) for name, one in content.items()}
+        return content
+
+    def changed(reply: Reply) -> Reply:
+        return replace(reply, body=json.dumps(altered(json.loads(reply.body))).encode())
+
+    return Fault(applies=applies, change=changed)
 
 
 class Server:
@@ -114,6 +137,8 @@ class Server:
                 self._faults.remove(fault)
         if fault is not None:
             self.pause(fault.delay_s)
+            if fault.before is not None:
+                fault.before()
             if not fault.late and (fault.drop or fault.reply):
                 return fault.reply
         with self._lock:
@@ -158,7 +183,15 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             if "form" in (self.headers.get("Content-Type") or ""):
                 values |= dict(parse_qsl(body.decode(), keep_blank_values=True))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(method=self.command, path=parts.path, values=values, headers=headers, body=body, query=query)
+            request = Request(
+                method=self.command,
+                path=parts.path,
+                values=values,
+                headers=headers,
+                body=body,
+                query=query,
+                raw_query=parts.query,
+            )
             reply = server.answer(request)
             if reply is None:
                 self.close_connection = True

@@ -31,7 +31,6 @@ from tests.venues.binance import (
     EXCHANGE_INFO,
     KLINES,
     BinanceServer,
-    Rules,
     as_quoted,
     contradicting,
     empty_page,
@@ -39,7 +38,8 @@ from tests.venues.binance import (
     out_of_order,
     repeated,
 )
-from tests.venues.server import Fault, Reply
+from tests.venues.binance_rules import Rules
+from tests.venues.server import Fault, Reply, distorted
 
 HOUR = timedelta(hours=1)
 BARS = as_quoted(bars(1_200))
@@ -299,6 +299,8 @@ def test_order_rules_are_the_filters(server: BinanceServer, source: ExchangeSour
             lot_size=Decimal(5),
             quantity_min=Decimal(10),
             notional_min=Decimal(1),
+            quantity_max=Decimal(9000),
+            market_quantity_max=Decimal(120),
         ),
         "BTC/USDT": Instrument(
             symbol="BTC/USDT",
@@ -306,12 +308,45 @@ def test_order_rules_are_the_filters(server: BinanceServer, source: ExchangeSour
             lot_size=Decimal("0.00001"),
             quantity_min=Decimal("0.00001"),
             notional_min=Decimal(5),
+            quantity_max=Decimal(9000),
+            market_quantity_max=Decimal(120),
         ),
     }
     assert [str(rule.quantity_min) for rule in rules.values()] == ["10", "0.00001"]
     (request,) = server.asked()
     assert request.path == EXCHANGE_INFO
     assert request.values == {"symbols": '["DOGEUSDT","BTCUSDT"]'}
+
+
+@pytest.mark.parametrize(
+    ("rules", "lot_size", "smallest", "at_market"),
+    [
+        # Neither step is a multiple of the other: only whole lots of both pass as a market order and as a stop.
+        ({"step_size": "0.00400000", "market_step_size": "0.00600000"}, "0.012", "0.012", "120"),
+        ({"step_size": "1.00000000", "quantity_min": "1.00000000", "market_quantity_min": "2.50000000"}, "1", "3", "120"),
+        ({"step_size": "0.00000000", "quantity_min": "0.00050000"}, "0", "0.0005", "120"),
+        ({"market_quantity_max": "0.00000000"}, "0.00001", "0.00001", "9000"),
+        ({"quantity_max": "50.00000000"}, "0.00001", "0.00001", "50"),
+    ],
+)
+def test_what_is_bought_can_be_sold_at_the_market_and_by_a_stop(
+    server: BinanceServer,
+    source: ExchangeSource,
+    rules: dict[str, str],
+    lot_size: str,
+    smallest: str,
+    at_market: str,
+) -> None:
+    server.market.list_symbol(Rules(base="ODD", quote="USDT", **rules))  # type: ignore[arg-type]
+    odd = source.instruments(["ODD/USDT"], deadline_s=soon())["ODD/USDT"]
+    assert (str(odd.lot_size), str(odd.quantity_min), str(odd.market_quantity_max)) == (lot_size, smallest, at_market)
+
+
+@pytest.mark.parametrize("value", ["NaN", "-1", "Infinity", "soon"])
+def test_rules_that_make_no_sense_are_none(server: BinanceServer, source: ExchangeSource, value: str) -> None:
+    server.fail(distorted(lambda _request: True, stepSize=value))
+    with pytest.raises(VenueDown, match="makes no sense"):
+        source.instruments(["BTC/USDT"], deadline_s=soon())
 
 
 def test_older_name_of_the_notional_filter(server: BinanceServer, source: ExchangeSource) -> None:

@@ -31,6 +31,9 @@ class Lack(StrEnum):
     REFUSALS = "the venue takes every order"
     CANCEL = "an order cannot be taken back"
     POSITIONS = "the venue does not say what is held"
+    CASH = "the venue does not say what can be spent"
+    RULE_CHANGES = "its order rules never change"
+    JUDGED_STOPS = "a stop whose price is passed is taken, and acts with the next price"
 
 
 class Trouble(StrEnum):
@@ -90,6 +93,12 @@ class Harness(Protocol):
 
     def refused(self) -> OrderRequest:
         """Make an order to which the venue says no. Unless REFUSALS is lacking."""
+
+    def passed(self) -> OrderRequest:
+        """Make a stop of what is held whose price is passed. Unless it has no STOP orders, or JUDGED_STOPS is lacking."""
+
+    def change_rules(self) -> None:
+        """Change the rules of the first symbol, and let pass how long they may be kept. Unless RULE_CHANGES is lacking."""
 
     def fill(self, order: OrderRequest, quantity: Decimal) -> None:
         """Have so much of a resting order fill. Unless FILLS is lacking."""

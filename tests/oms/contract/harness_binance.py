@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from algo_py.oms import OMS
-from algo_py.orders.model import OrderRequest, OrderType
+from algo_py.orders.model import OrderRequest, OrderType, Side
 from tests.oms.binance_desk import KEY, REQUEST_S, SECRET, Desk, desk_in
 from tests.oms.contract.harness import RETRY_AFTER_S, Build, Harness, Lack, Trouble
 from tests.venues.binance_trading import BinanceTradingServer, is_order
@@ -60,6 +60,13 @@ class BinanceHarness:
 
     def refused(self) -> OrderRequest:
         return self._desk.order(quantity="110")
+
+    def passed(self) -> OrderRequest:
+        self._desk.server.deposit("BTC", "0.5")
+        return self._desk.order(side=Side.SELL, type=OrderType.STOP, stop_price=Decimal(101))
+
+    def change_rules(self) -> None:
+        self._desk.server.set_filter(self.symbols[0], step_size="0.01000000", quantity_min="0.01000000")
 
     def fill(self, order: OrderRequest, quantity: Decimal) -> None:
         self._desk.server.fill(order.client_order_id, quantity)

@@ -46,6 +46,8 @@ class PaperHarness:
     lacks: Mapping[Lack, str] = {
         Lack.CREDENTIALS: "it is nobody's account",
         Lack.RULES: "those of the backtest hold",
+        Lack.RULE_CHANGES: "those of the backtest hold",
+        Lack.JUDGED_STOPS: "it rests until the next bar",
         Lack.PARTIAL_FILLS: "its bars have no volume to run out of",
         Lack.REPEATED_TRADES: "its fills have one row each",
     }
@@ -87,6 +89,12 @@ class PaperHarness:
 
     def refused(self) -> OrderRequest:
         return self._order("DOGE/USDT")
+
+    def passed(self) -> OrderRequest:
+        raise NotImplementedError
+
+    def change_rules(self) -> None:
+        raise NotImplementedError
 
     def fill(self, order: OrderRequest, quantity: Decimal) -> None:
         self._prices.known[order.symbol] = (self._clock.now(), 100.0)

@@ -35,6 +35,8 @@ class TelegramHarness:
         Lack.REPEATED_TRADES: "an order has one answer",
         Lack.REFUSALS: "the chat takes every order",
         Lack.POSITIONS: "a chat does not say what is held",
+        Lack.CASH: "a chat does not say what can be spent",
+        Lack.RULE_CHANGES: "the market's usual ones hold",
     }
     troubles: Collection[Trouble] = (
         Trouble.DROPPED_AFTER,
@@ -69,6 +71,12 @@ class TelegramHarness:
         return self._order(_RESTS)
 
     def refused(self) -> OrderRequest:
+        raise NotImplementedError
+
+    def passed(self) -> OrderRequest:
+        raise NotImplementedError
+
+    def change_rules(self) -> None:
         raise NotImplementedError
 
     def fill(self, order: OrderRequest, quantity: Decimal) -> None:

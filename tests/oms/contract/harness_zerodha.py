@@ -88,6 +88,13 @@ class ZerodhaHarness:
     def refused(self) -> OrderRequest:
         return self._order(_FILLING, quantity=90_000)
 
+    def passed(self) -> OrderRequest:
+        raise NotImplementedError
+
+    def change_rules(self) -> None:
+        self.server.shares[_FILLING] = replace(self.server.shares[_FILLING], tick_size="0.5")
+        self._clock.sleep(601)
+
     def fill(self, order: OrderRequest, quantity: Decimal) -> None:
         (found,) = (one for one in self.server.orders.values() if one.tag == order.client_order_id)
         self.server.trade(found.order_id, int(quantity), str(order.limit_price))

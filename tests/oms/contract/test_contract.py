@@ -9,8 +9,9 @@ from decimal import Decimal
 
 import pytest
 
-from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Refused, Rejected, VenueDown
+from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Refused, Rejected, VenueDown, WouldTrigger
 from algo_py.market import Instrument
+from algo_py.oms import StopReplacer
 from algo_py.orders.model import OrderReport, OrderRequest, OrderStatus, OrderType, Side
 from tests.oms.contract.harness import OPEN_ENDED, RETRY_AFTER_S, Harness, Lack, Trouble
 
@@ -66,6 +67,16 @@ def test_the_rules_of_the_symbols_that_were_asked_for(harness: Harness) -> None:
         return
     assert list(rules) == list(harness.symbols)
     assert all(isinstance(rule, Instrument) and rule.symbol == symbol for symbol, rule in rules.items())
+
+
+def test_rules_are_those_of_now(harness: Harness) -> None:
+    needs(harness, Lack.RULE_CHANGES)
+    before = harness.oms().instruments(harness.symbols)
+    harness.change_rules()
+    after = harness.oms().instruments(harness.symbols)
+    first, *others = harness.symbols
+    assert after[first] != before[first]
+    assert [after[symbol] for symbol in others] == [before[symbol] for symbol in others]
 
 
 def test_an_order_is_taken_once_and_found(harness: Harness) -> None:
@@ -278,6 +289,39 @@ def test_targets_that_it_does_not_hold_are_never_sent(harness: Harness) -> None:
     with pytest.raises((Rejected, Refused)):
         harness.oms().submit(with_target)
     assert (harness.asked(), harness.taken()) == (0, 0)
+
+
+def test_a_stop_whose_price_is_passed_is_refused_as_such(harness: Harness) -> None:
+    if OrderType.STOP not in harness.oms().capabilities.order_types:
+        pytest.skip("it has no stops")
+    needs(harness, Lack.JUDGED_STOPS)
+    order = harness.passed()
+    with pytest.raises(WouldTrigger):
+        harness.oms().submit(order)
+    assert harness.taken() == 0
+    assert is_unknown(harness, order)
+
+
+def test_what_can_be_spent_is_less_by_what_was(harness: Harness) -> None:
+    before = harness.oms().free_cash()
+    if Lack.CASH in harness.lacks:
+        assert before is None
+        return
+    assert before is not None
+    order = harness.filling()
+    harness.oms().submit(order)
+    report = found(harness, order)
+    spent = sum(fill.quantity * fill.price + fill.fee for fill in report.fills)
+    after = harness.oms().free_cash()
+    assert after is not None
+    assert 0 < after < before
+    assert abs(before - after - spent) < Decimal("0.01")
+
+
+def test_replacing_is_offered_by_who_can(harness: Harness) -> None:
+    assert harness.oms().capabilities.replaces_stops is (
+        isinstance(harness.oms(), StopReplacer) and OrderType.STOP in harness.oms().capabilities.order_types
+    )
 
 
 def test_a_price_is_a_price_or_not_known(harness: Harness) -> None:

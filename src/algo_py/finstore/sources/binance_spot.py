@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def _instrument(symbol: str, filters: Sequence[Mapping[str, Any]]) -> Instrument
         symbol=symbol,
         tick_size=most("tickSize", "PRICE_FILTER"),
         lot_size=lot_size,
-        quantity_min=plain(-(-quantity_min // lot_size) * lot_size) if lot_size else quantity_min,
+        quantity_min=plain((quantity_min / lot_size).to_integral_value(ROUND_CEILING) * lot_size) if lot_size else quantity_min,
         notional_min=most("minNotional", "NOTIONAL", "MIN_NOTIONAL"),
         quantity_max=most("maxQty", "LOT_SIZE"),
         market_quantity_max=plain(min(values("maxQty", *both), default=Decimal(0))),

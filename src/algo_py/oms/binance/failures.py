@@ -19,9 +19,9 @@
 Refusals of one kind come with -1013 before the matching engine and with -2010 from it, so the words tell, not the code.
 
 Sources: Binance Spot API, REST, "HTTP Return Codes", "IP Limits", "Unfilled Order Count"; "Error codes" with its messages for
--2010 and "Filter failures". The exchange says "Stop price would trigger immediately." where its documentation has "Order would
-...". ccxt's own classes are not used: it calls -2015 a rate limit once a request has succeeded, and an unknown outcome an
-unavailable exchange.
+-2010 and "Filter failures". The exchange says "Stop price would trigger immediately.", its documentation "Order would ...".
+ccxt's own classes are not used: it calls -2015 a rate limit once a request has succeeded, and an unknown outcome an unavailable
+exchange.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from algo_py.amounts import read_amount
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
 from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, RateLimited, Rejected, VenueDown
@@ -205,11 +204,8 @@ class ZerodhaOMS:
 
         def prices(kite: Any) -> Mapping[str, Decimal]:
             quotes = kite.ltp(list(names.values()))
-            return {
-                symbol: read_amount(quotes[name]["last_price"], name=f"the price of {symbol}")
-                for symbol, name in names.items()
-                if name in quotes
-            }
+            told = {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
+            return {symbol: price for symbol, price in told.items() if price.is_finite() and price > 0}
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
 
