@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from algo_py.strategy.reads import Reads, foreign_files
+from algo_py.strategy.reads import Reads, foreign_files, named_files
 from algo_py.strategy.registry import StrategyEntry
 
-_NAMED_MOST = 5
+_TOLD_MOST = 5
 
 
-def reads_warnings(entry: StrategyEntry, reads: Sequence[Reads], *, assets: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each file that a strategy read and that is neither its source nor one of its assets, for at most five.
+def reads_warnings(
+    entry: StrategyEntry, reads: Sequence[Reads], *, assets: Mapping[str, str], params: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a line for each file that a strategy read or names, and that is neither its source nor an asset; at most five by name.
 
-    A deployment has no such file, or whatever it holds that day. `assets` are those that the strategy declares, by path.
+    A deployment has no such file, or whatever it holds that day. `assets` are those that the strategy declares, by path. A name is a
+    text in the source or a parameter that is the path of a file: compiled libraries open files that nobody else notices.
     """
     own = frozenset(entry.root / path for path in (*entry.sources, *assets))
-    files = list(dict.fromkeys(file for one in reads for file in foreign_files(one, own=own, root=entry.root)))
-    for file in files[:_NAMED_MOST]:
-        yield f"it read {file}, which is not frozen with it: {_remedy(file, entry)}"
-    if len(files) > _NAMED_MOST:
-        yield f"it read {len(files) - _NAMED_MOST} more files that are not frozen with it"
+    folders = dict.fromkeys((entry.root / path).parent for path in entry.sources)
+    opened = [file for one in reads for file in one.files()]
+    named = named_files((*_texts(entry), *(value for value in params.values() if isinstance(value, str))), folders)
+    found = dict.fromkeys(foreign_files(opened, own=own, root=entry.root), "read")
+    for file in foreign_files(named, own=own, root=entry.root):
+        found.setdefault(file, "names")
+    for file, verb in list(found.items())[:_TOLD_MOST]:
+        yield f"it {verb} {file}, which is not frozen with it: {_remedy(file, entry)}"
+    if len(found) > _TOLD_MOST:
+        yield f"it read or names {len(found) - _TOLD_MOST} more files that are not frozen with it"
+
+
+def _texts(entry: StrategyEntry) -> Iterable[str]:
+    for source in entry.sources.values():
+        try:
+            parsed = ast.parse(source)
+        except SyntaxError:  # a helper that nothing has imported yet
+            continue
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def _remedy(file: Path, entry: StrategyEntry) -> str:

@@ -86,7 +86,7 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
         *data_warnings(store, config, frames, warm_up_bars),
         *order_warnings(portfolio),
         *look_ahead_warnings(strategy, bars, signals, warm_up_bars=warm_up_bars, one_run_s=one_run_s),
-        *reads_warnings(entry, (entry.reads, begun, ran), assets=assets),
+        *reads_warnings(entry, (entry.reads, begun, ran), assets=assets, params=config.params),
     )
     pin_assets(type(strategy))  # a result of two contents is a result of neither
     entry = replace(entry, assets=assets)

@@ -62,7 +62,7 @@ class AssetFolder:
             except NotAPlainFile as error:
                 raise self._unusable(path, error.problem) from None
             if before is not None and now.sha256 != before.sha256:
-                raise self._unusable(path, "is not what it was when this began")
+                raise self._unusable(path, "is not what was saved" if self._is_frozen else "is not what it was when this began")
             self._known[path] = now
             return now
 

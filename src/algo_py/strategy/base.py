@@ -91,8 +91,13 @@ class Strategy(BaseModel, ABC):
         when it does not hold what it should.
         """
         folder = cls._asset_folder
-        paths = {} if folder is None else declared_assets(cls, folder.root)
-        if folder is None or name not in paths:
+        if folder is None:
+            raise InvalidInput(
+                f"{cls.kebab_name()} was not read from a file, so no assets lie beside it",
+                remedy="Write it into a file of strategies/.",
+            )
+        paths = declared_assets(cls, folder.root)
+        if name not in paths:
             raise unknown_asset(name, paths, cls.kebab_name())
         return folder.hand_out(paths[name])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ class NotAPlainFile(Exception):
     """Why a file is not read, as the end of a sentence: `is missing`, `is a link`, `is larger than 256 MiB`."""
 
     def __init__(self, path: str, problem: str) -> None:
+        path = shown(path)
         super().__init__(f"{path} {problem}")
         self.path = path
         self.problem = problem
@@ -129,6 +130,18 @@ def plain_files(root: Path, folder: str) -> list[str]:
     except OSError as error:
         raise NotAPlainFile(folder, f"cannot be read ({error.strerror})") from None
     return found
+
+
+def refuse_additions(root: Path, folder: str, known: Container[str]) -> None:
+    """Raise NotAPlainFile for what lies below a folder of `root` and is not in `known`; see `plain_files` for what does not count."""
+    for path in plain_files(root, folder):
+        if path not in known:
+            raise NotAPlainFile(path, "was added later")
+
+
+def shown(path: str) -> str:
+    """Return a path as it can stand in a line of text: a name may hold line breaks, and bytes that are no text."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in path)
 
 
 def path_problem(path: str) -> str | None:

@@ -2,7 +2,8 @@
 
 Python tells an audit hook of each file that is opened (`sys.addaudithook`). A hook cannot be removed again: it is installed by
 the first watch of a process and looks at nothing but an empty dictionary while there is no watch. Only the thread that watches
-is looked at. Not noticed is what a compiled library opens without Python, and what other threads or processes open.
+is looked at. Not noticed is what a compiled library opens without Python (arrow does: parquet), and what other threads or
+processes open; `named_files` finds what is at least called by its name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import sysconfig
 import threading
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import source_from_cache
@@ -23,6 +24,7 @@ from typing import Any
 import algo_py
 
 _WRITES = os.O_WRONLY | os.O_RDWR
+_NAME_LENGTH = 250
 _CREATES = os.O_CREAT | os.O_TRUNC
 # Of the machine, not of the strategy: devices, time zones, certificates, name services.
 _SYSTEM_FOLDERS = ("/proc", "/dev", "/sys", "/etc", "/usr/share/zoneinfo")
@@ -88,21 +90,27 @@ def unnoticed() -> Iterator[None]:
             _watches[thread] = before
 
 
-def foreign_files(reads: Reads, *, own: frozenset[Path], root: Path) -> list[Path]:
-    """Return the files among `reads` that belong to nobody but the strategy, and are not in `own`, the files frozen with it.
+def named_files(texts: Iterable[str], folders: Iterable[Path]) -> list[Path]:
+    """Return the files that stand in `texts` as an absolute path, or relative to one of `folders`, and that are there."""
+    names = [text for text in texts if 0 < len(text) <= _NAME_LENGTH and ("." in text or "/" in text) and text.isprintable()]
+    return list(dict.fromkeys(file for name in names for folder in folders if (file := folder / name).is_file()))
+
+
+def foreign_files(files: Iterable[Path], *, own: frozenset[Path], root: Path) -> list[Path]:
+    """Return those of `files` that belong to nobody but the strategy, and are not in `own`, the files frozen with it.
 
     Left out are those of Python, of installed packages and of the machine, and caches that libraries keep. An installation that
     holds `root`, the folder of the strategies, does not excuse what lies beside it.
     """
     excused = [folder for folder in _installed_folders() if not root.is_relative_to(folder)] + _cache_folders()
-    files = []
-    for file in reads.files():
+    found = []
+    for file in files:
         real = file.resolve()
         if file in own or real in own or "__pycache__" in file.parts:
             continue
         if not any(file.is_relative_to(folder) or real.is_relative_to(folder) for folder in excused):
-            files.append(file)
-    return files
+            found.append(file)
+    return found
 
 
 def _installed_folders() -> list[Path]:
