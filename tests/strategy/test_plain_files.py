@@ -19,6 +19,7 @@ from algo_py.strategy.plain_files import (
     path_problem,
     plain_files,
     read_plain,
+    refuse_additions,
 )
 
 
@@ -128,6 +129,13 @@ def test_all_files_of_a_folder(root: Path, tmp_path: Path) -> None:
     (root / "inner" / "deep" / "e").symlink_to(tmp_path)
     with pytest.raises(NotAPlainFile, match="inner/deep/e is a link"):
         plain_files(root, "inner")
+    (root / "inner" / "deep" / "e").unlink()
+    odd = os.fsencode(root / "inner") + b"/new\nline\xff"
+    os.close(os.open(odd, os.O_CREAT | os.O_WRONLY))
+    with pytest.raises(NotAPlainFile) as caught:
+        refuse_additions(root, "inner", {"inner/c.bin", "inner/deep/b.bin"})
+    assert str(caught.value) == "inner/new\N{REPLACEMENT CHARACTER}line\N{REPLACEMENT CHARACTER} was added later"
+    os.unlink(odd)  # noqa: PTH108 - its name is no text
     (root / "linked").symlink_to(root / "inner")
     for folder, problem in (("linked", "is a link"), ("nowhere", "is missing"), ("a.bin", "is no folder")):
         with pytest.raises(NotAPlainFile, match=f"{folder} {problem}"):

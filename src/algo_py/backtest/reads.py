@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algo_py.strategy.plain_files import shown
 from algo_py.strategy.reads import Reads, foreign_files, named_files
 from algo_py.strategy.registry import StrategyEntry
 
@@ -16,10 +17,10 @@ _TOLD_MOST = 5
 def reads_warnings(
     entry: StrategyEntry, reads: Sequence[Reads], *, assets: Mapping[str, str], params: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield a line for each file that a strategy read or names, and that is neither its source nor an asset; at most five by name.
+    """Yield a line for each file that a strategy read or names, and that is neither its source nor an asset, for at most five.
 
-    A deployment has no such file, or whatever it holds that day. `assets` are those that the strategy declares, by path. A name is a
-    text in the source or a parameter that is the path of a file: compiled libraries open files that nobody else notices.
+    A deployment has no such file, or whatever it holds that day. `assets` are those that the strategy declares, by path. A name is
+    a text in the source or a parameter that is the path of a file: compiled libraries open files that nobody else notices.
     """
     own = frozenset(entry.root / path for path in (*entry.sources, *assets))
     folders = dict.fromkeys((entry.root / path).parent for path in entry.sources)
@@ -29,7 +30,7 @@ def reads_warnings(
     for file in foreign_files(named, own=own, root=entry.root):
         found.setdefault(file, "names")
     for file, verb in list(found.items())[:_TOLD_MOST]:
-        yield f"it {verb} {file}, which is not frozen with it: {_remedy(file, entry)}"
+        yield f"it {verb} {shown(str(file))}, which is not frozen with it: {_remedy(file, entry)}"
     if len(found) > _TOLD_MOST:
         yield f"it read or names {len(found) - _TOLD_MOST} more files that are not frozen with it"
 
@@ -50,5 +51,5 @@ def _remedy(file: Path, entry: StrategyEntry) -> str:
         where = "" if file.is_relative_to(entry.root) else f"put it beside {entry.file.name} and "
         return f"{where}import it by an import statement"
     if file.is_relative_to(entry.root):
-        return f"declare {file.relative_to(entry.root).as_posix()!r} in `assets` and read it by self.asset"
+        return f"declare {shown(file.relative_to(entry.root).as_posix())!r} in `assets` and read it by self.asset"
     return f"put a copy beside {entry.file.name}, declare it in `assets` and read it by self.asset"

@@ -20,7 +20,7 @@ from algo_py.backtest.summary import report_json
 from algo_py.strategy import Strategy
 from algo_py.strategy.frozen import CHANGED, read_frozen
 from algo_py.strategy.loader import load_frozen
-from algo_py.strategy.plain_files import MIB, NotAPlainFile, hash_plain, plain_files, read_plain, sha256
+from algo_py.strategy.plain_files import MIB, NotAPlainFile, hash_plain, read_plain, refuse_additions, sha256
 
 STRATEGY_FOLDER: Final = "strategy"
 ORDERS, TRADES, EQUITY, OPEN_POSITIONS = "orders.parquet", "trades.parquet", "equity.parquet", "open_positions.parquet"
@@ -133,8 +133,6 @@ def _verify(folder: Path, manifest: Manifest) -> None:
         for path, expected in manifest.files.items():
             if hash_plain(folder, path, limit=_FILE_LIMIT).sha256 != expected:
                 raise damaged(manifest.id, path, CHANGED)
-        for path in plain_files(folder, STRATEGY_FOLDER):  # a file more could be imported in place of a library
-            if path not in manifest.files:
-                raise damaged(manifest.id, path, "was added later")
+        refuse_additions(folder, STRATEGY_FOLDER, manifest.files)  # a file more could be imported in place of a library
     except NotAPlainFile as error:
         raise damaged(manifest.id, error.path, error.problem) from None

@@ -17,6 +17,7 @@ from algo_py.strategy.plain_files import (
     hash_plain,
     plain_files,
     read_plain,
+    refuse_additions,
     sha256,
 )
 from algo_py.strategy.siblings import SOURCE_LIMIT
@@ -46,9 +47,7 @@ def read_frozen(holder: Path, folder: str, hashes: Mapping[str, str], *, refused
     sources: dict[str, bytes] = {}
     assets: dict[str, Content] = {}
     try:
-        for path in plain_files(holder, folder):
-            if path not in hashes:
-                raise refused(path, "was added later")
+        refuse_additions(holder, folder, hashes)
         for path, expected in hashes.items():
             inside = path.removeprefix(f"{folder}/")
             if path.endswith(".py"):
