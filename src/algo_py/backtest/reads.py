@@ -19,7 +19,7 @@ def reads_warnings(
 ) -> Iterator[str]:
     """Yield a line for each file that a strategy read or names, and that is neither its source nor an asset, for at most five.
 
-    A deployment has no such file, or whatever it holds that day. `assets` are those that the strategy declares, by path. A name is
+    A deployment has no such file, or whatever it holds that day. `assets` are the declared ones, by path. A name is
     a text in the source or a parameter that is the path of a file: compiled libraries open files that nobody else notices.
     """
     own = frozenset(entry.root / path for path in (*entry.sources, *assets))

@@ -133,7 +133,7 @@ def plain_files(root: Path, folder: str) -> list[str]:
 
 
 def refuse_additions(root: Path, folder: str, known: Container[str]) -> None:
-    """Raise NotAPlainFile for what lies below a folder of `root` and is not in `known`; `plain_files` says what does not count."""
+    """Raise NotAPlainFile for what lies below a folder of `root` and is not `known`; `plain_files` says what does not count."""
     for path in plain_files(root, folder):
         if path not in known:
             raise NotAPlainFile(path, "was added later")
