@@ -81,6 +81,14 @@ def test_what_is_not_the_strategy_s_is_left_out(file: Path, tmp_path: Path) -> N
     assert found(reads, tmp_path) == []
 
 
+def test_an_installation_excuses_its_own_files_and_not_those_beside_strategies_within_it(tmp_path: Path) -> None:
+    prefix, library = Path(sys.prefix), Path(os.__file__)
+    files = [library, Path(np.__file__), prefix / "w" / "x.csv"]
+    assert foreign_files(files, own=frozenset(), root=tmp_path) == []
+    assert foreign_files(files, own=frozenset(), root=None) == []
+    assert foreign_files(files, own=frozenset(), root=prefix / "w" / "strategies") == [prefix / "w" / "x.csv"]
+
+
 def test_a_module_from_elsewhere_is_named_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)

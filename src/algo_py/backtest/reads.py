@@ -26,8 +26,9 @@ def reads_warnings(
     folders = dict.fromkeys((entry.root / path).parent for path in entry.sources)
     opened = [file for one in reads for file in one.files()]
     named = named_files((*_texts(entry), *(value for value in params.values() if isinstance(value, str))), folders)
-    found = dict.fromkeys(foreign_files(opened, own=own, root=entry.root), "read")
-    for file in foreign_files(named, own=own, root=entry.root):
+    root = entry.root if entry.origin == "workspace" else None
+    found = dict.fromkeys(foreign_files(opened, own=own, root=root), "read")
+    for file in foreign_files(named, own=own, root=root):
         found.setdefault(file, "names")
     for file, verb in list(found.items())[:_TOLD_MOST]:
         yield f"it {verb} {shown(str(file))}, which is not frozen with it: {_remedy(file, entry)}"

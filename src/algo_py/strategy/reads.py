@@ -96,13 +96,14 @@ def named_files(texts: Iterable[str], folders: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(file for name in names for folder in folders if (file := folder / name).is_file()))
 
 
-def foreign_files(files: Iterable[Path], *, own: frozenset[Path], root: Path) -> list[Path]:
+def foreign_files(files: Iterable[Path], *, own: frozenset[Path], root: Path | None) -> list[Path]:
     """Return those of `files` that belong to nobody but the strategy, and are not in `own`, the files frozen with it.
 
-    Left out are those of Python, of installed packages and of the machine, and caches that libraries keep. An installation that
-    holds `root`, the folder of the strategies, does not excuse what lies beside it.
+    Left out are those of Python, of installed packages and of the machine, and caches that libraries keep. `root` is the folder
+    of a workspace's strategies: that it lies within an installation excuses nothing that lies beside it.
     """
-    excused = [folder for folder in _installed_folders() if not root.is_relative_to(folder)] + _cache_folders()
+    excused = [folder for folder in _installed_folders() if root is None or not root.is_relative_to(folder)]
+    excused += _cache_folders()
     found = []
     for file in files:
         real = file.resolve()

@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -137,12 +138,19 @@ def _of_plugins(plugins: Iterable[importlib.metadata.EntryPoint]) -> Iterator[St
 
 def _of_module(module: ModuleType, *, origin: Origin, only: type[Strategy] | None = None) -> Iterator[StrategyEntry]:
     file = Path(inspect.getfile(module)).resolve()
-    sources = reachable_sources(file, FolderTree(file.parent), known={})
+    sources = _sources_of(module)
     assets = AssetFolder(file.parent)
     for found in strategies_in(module):
         if only is None or found is only:
             found._asset_folder = assets  # a new one: what an earlier backtest of this process has read binds no later one
             yield _entry(found, origin, file, sources)
+
+
+@cache
+def _sources_of(module: ModuleType) -> Mapping[str, str]:
+    """Read a module's sources once: what was imported stays in the process, whatever an upgrade writes into its files later."""
+    file = Path(inspect.getfile(module)).resolve()
+    return reachable_sources(file, FolderTree(file.parent), known={})
 
 
 def _entry(found: type[Strategy], origin: Origin, file: Path, sources: Mapping[str, str]) -> StrategyEntry:
