@@ -192,9 +192,9 @@ def test_an_edit_after_loading_is_refused_when_the_strategy_is_built(store: Snap
 def test_a_newer_schema_is_refused_as_newer(store: SnapshotStore, result: BacktestResult) -> None:
     saved = store.save(result)
     file = saved.folder / MANIFEST_NAME
-    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 3', '"schema_version": 4'), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 3', '"schema_version": 5'), encoding="utf-8")
     with pytest.raises(
-        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 4, this one reads up to 3\)\. Upgrade Algo\.Py\."
+        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 5, this one reads up to 4\)\. Upgrade Algo\.Py\."
     ):
         store.load(saved.id)
     (listed,) = store.list()

@@ -99,6 +99,17 @@ def test_an_unknown_name_gets_a_hint(workspace: Workspace) -> None:
         discover(workspace).get("zzz")
 
 
+def test_the_source_of_a_plugin_is_what_was_imported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file, text = tmp_path / "upgraded_plugin_for_this_test.py", MINE.format(name="Gamma")
+    file.write_text(text, encoding="utf-8")
+    assert dict(discover(workspace, file.stem).get("gamma").sources) == {file.name: text}
+    file.write_text(text.replace(">", "<"), encoding="utf-8")
+    assert dict(discover(workspace, file.stem).get("gamma").sources) == {file.name: text}
+
+
 def test_plugins_are_found_and_broken_ones_listed(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "plugin_for_this_test.py").write_text(MINE.format(name="Alpha") + MINE.format(name="Beta"), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,14 +14,18 @@ from algo_py.backtest.config import BacktestConfig
 from algo_py.backtest.fingerprint import BarsFingerprint
 from algo_py.errors import Damaged, InvalidInput, NotFound
 from algo_py.settings import first_problem
+from algo_py.strategy.plain_files import MIB, NotAPlainFile, read_plain, sha256
 
 MANIFEST_NAME: Final = "snapshot.json"
 # 1: the first. 2: the engine's further options in config; benchmark and position values beside equity; open positions.
 # 3: the order rules of the symbols in config.
-SCHEMA_VERSION: Final = 3
+# 4: files that the strategy reads. Written only where there are some: all others an earlier Algo.Py can read as well.
+SCHEMA_VERSION: Final = 4
+_WITHOUT_ASSETS: Final = 3
 
 _OWN_HASH: Final = "own_sha256"
 _BLANK: Final = "0" * 64
+_SIZE_LIMIT: Final = 16 * MIB
 
 
 class StrategyReference(BaseModel):
@@ -39,7 +42,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = _WITHOUT_ASSETS
     id: str
     name: str
     created_at: datetime
@@ -50,11 +53,6 @@ class Manifest(BaseModel):
     warnings: tuple[str, ...]
     environment: Mapping[str, str]
     files: Mapping[str, str]
-
-
-def sha256(content: bytes) -> str:
-    """Return the hash as it stands in a manifest."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -69,13 +67,15 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises InvalidInput for one that a newer Algo.Py wrote, Damaged for one that is missing or not what was written.
     """
-    file = folder / MANIFEST_NAME
+    if folder.is_symlink():
+        raise damaged(folder.name, "its folder", "is a link")
     try:
-        content = file.read_bytes()
+        content = read_plain(folder, MANIFEST_NAME, limit=_SIZE_LIMIT)
         values = json.loads(content)
-    except FileNotFoundError:
-        raise damaged(folder.name, MANIFEST_NAME, "is missing") from None
-    except (OSError, ValueError):
+        json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+    except NotAPlainFile as error:
+        raise damaged(folder.name, MANIFEST_NAME, error.problem) from None
+    except (ValueError, RecursionError):
         raise damaged(folder.name, MANIFEST_NAME, "cannot be read") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if not isinstance(version, int) or isinstance(version, bool):

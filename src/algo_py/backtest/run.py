@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from algo_py.backtest.checks import data_warnings, look_ahead_warnings, order_warnings
 from algo_py.backtest.config import EARLIEST, LATEST, BacktestConfig
 from algo_py.backtest.fingerprint import BarsFingerprint, fingerprint
+from algo_py.backtest.reads import reads_warnings
 from algo_py.backtest.rules import known_rules
 from algo_py.backtest.summary import report_json
 from algo_py.clock import monotonic_s
@@ -20,7 +21,9 @@ from algo_py.finstore import FinStore
 from algo_py.market import get_market
 from algo_py.settings import Workspace
 from algo_py.strategy import Bars, Strategy, evaluate
+from algo_py.strategy.assets import pin_assets
 from algo_py.strategy.loader import describe_failure
+from algo_py.strategy.reads import watching
 from algo_py.strategy.registry import StrategyEntry, StrategyRegistry
 
 Progress = Callable[[str, float], None]
@@ -30,7 +33,8 @@ Progress = Callable[[str, float], None]
 class BacktestResult:
     """A backtest that has run.
 
-    `config` is complete: every parameter, the period, the costs. `entry` holds the strategy's source as it was executed.
+    `config` is complete: every parameter, the period, the costs. `entry` holds the strategy's source as it was executed, and the
+    hashes of the assets that it could read.
     """
 
     config: BacktestConfig
@@ -51,13 +55,16 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
     """Run a strategy over stored bars. Nothing is written; the network is not touched.
 
     `progress` is called with what is being done and the fraction that is done, 0 to 1. Raises NotFound (strategy), NoData (a
-    symbol, or nothing in the period), InvalidInput (parameters), StrategyBroken.
+    symbol, or nothing in the period), InvalidInput (parameters), StrategyBroken, Refused (an asset that changes meanwhile).
     """
     tell = progress or _silent
     tell("loading the strategy", 0.0)
-    entry = StrategyRegistry.discover(workspace).get(config.strategy)
-    strategy = entry.usable_class().from_params(config.params)
-    warm_up_bars = _warm_up_bars(strategy, entry)
+    with watching():
+        entry = StrategyRegistry.discover(workspace).get(config.strategy)
+    assets = pin_assets(entry.usable_class())
+    with watching() as begun:
+        strategy = entry.usable_class().from_params(config.params)
+        warm_up_bars = _warm_up_bars(strategy, entry)
 
     tell("reading bars", 0.1)
     store = FinStore(workspace.finstore)
@@ -67,7 +74,8 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
 
     tell("running the strategy", 0.3)
     began_s = monotonic_s()
-    signals = evaluate(strategy, bars)
+    with watching() as ran:
+        signals = evaluate(strategy, bars)
     one_run_s = monotonic_s() - began_s
 
     tell("simulating the orders", 0.5)
@@ -78,7 +86,10 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
         *data_warnings(store, config, frames, warm_up_bars),
         *order_warnings(portfolio),
         *look_ahead_warnings(strategy, bars, signals, warm_up_bars=warm_up_bars, one_run_s=one_run_s),
+        *reads_warnings(entry, (entry.reads, begun, ran), assets=assets, params=config.params),
     )
+    pin_assets(type(strategy))  # a result of two contents is a result of neither
+    entry = replace(entry, assets=assets)
     result = BacktestResult(
         config=config, bars=bars, portfolio=portfolio, fingerprint=fingerprint(frames), warnings=warnings, entry=entry
     )

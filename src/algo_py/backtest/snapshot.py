@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -13,13 +15,17 @@ import pandas as pd
 from algo_py.backtest.config import BacktestConfig
 from algo_py.backtest.curves import Curves
 from algo_py.backtest.fingerprint import BarsFingerprint
-from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, damaged, read_manifest, sha256
+from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, damaged, read_manifest
 from algo_py.backtest.summary import report_json
 from algo_py.strategy import Strategy
-from algo_py.strategy.loader import load_strategies
+from algo_py.strategy.frozen import CHANGED, read_frozen
+from algo_py.strategy.loader import load_frozen
+from algo_py.strategy.plain_files import MIB, NotAPlainFile, hash_plain, read_plain, refuse_additions, sha256
 
 STRATEGY_FOLDER: Final = "strategy"
 ORDERS, TRADES, EQUITY, OPEN_POSITIONS = "orders.parquet", "trades.parquet", "equity.parquet", "open_positions.parquet"
+
+_FILE_LIMIT: Final = 2048 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +65,21 @@ class Snapshot:
 
     @property
     def strategy_folder(self) -> Path:
-        """Where the strategy's source and the modules that it imports lie; `load_strategies` takes it as root."""
+        """Where the strategy's source, the modules that it imports and its assets lie."""
         return self.folder / STRATEGY_FOLDER
+
+    @property
+    def code_hashes(self) -> dict[str, str]:
+        """The SHA-256 of every file that the strategy executes or reads, by path relative to the backtest's folder."""
+        return {path: own for path, own in self.files.items() if path.startswith(f"{STRATEGY_FOLDER}/")}
 
     def orders(self) -> pd.DataFrame:
         """Return the orders as `Portfolio.orders` gave them."""
-        return pd.read_parquet(self.folder / ORDERS)
+        return self._frame(ORDERS)
 
     def trades(self) -> pd.DataFrame:
         """Return the closed trades as `Portfolio.trades` gave them."""
-        return pd.read_parquet(self.folder / TRADES)
+        return self._frame(TRADES)
 
     def equity(self) -> pd.Series:
         """Return the equity at each bar's close, by open time."""
@@ -76,25 +87,32 @@ class Snapshot:
 
     def curves(self) -> Curves:
         """Return equity, benchmark and the value of positions at each bar's close; before schema 2 only equity was saved."""
-        return Curves.from_frame(pd.read_parquet(self.folder / EQUITY))
+        return Curves.from_frame(self._frame(EQUITY))
 
     def open_positions(self) -> pd.DataFrame | None:
         """Return the positions left open as `Portfolio.open_positions` gave them; None before schema 2, which saved none."""
-        return pd.read_parquet(self.folder / OPEN_POSITIONS) if OPEN_POSITIONS in self.files else None
+        return self._frame(OPEN_POSITIONS) if OPEN_POSITIONS in self.files else None
 
     def strategy_instance(self, params: Mapping[str, Any] | None = None) -> Strategy:
         """Build the strategy from the source that was saved, with the saved parameters or others.
 
-        What is executed is checked against the saved hashes once more, so that an edit after loading is refused too.
+        Every file is read anew, compared with the saved hashes, and only then executed: an edit after loading is refused too.
         """
-        loaded = load_strategies(self.strategy_folder / self.strategy.file, self.strategy_folder)
-        for path, text in loaded.sources.items():
-            if self.files.get(f"{STRATEGY_FOLDER}/{path}") != sha256(text.encode()):
-                raise damaged(self.id, f"{STRATEGY_FOLDER}/{path}", "is not what was saved")
-        for found in loaded.classes:
+        code = read_frozen(self.folder, STRATEGY_FOLDER, self.code_hashes, refused=partial(damaged, self.id))
+        for found in load_frozen(code, self.strategy.file).classes:
             if found.__name__ == self.strategy.class_name:
                 return found.from_params(self.config.params if params is None else params)
         raise damaged(self.id, f"{STRATEGY_FOLDER}/{self.strategy.file}", f"has no class {self.strategy.class_name}")
+
+    def _frame(self, path: str) -> pd.DataFrame:
+        """Read a saved frame from the very bytes that were compared."""
+        try:
+            content = read_plain(self.folder, path, limit=_FILE_LIMIT)
+        except NotAPlainFile as error:
+            raise damaged(self.id, path, error.problem) from None
+        if self.files.get(path) != sha256(content):
+            raise damaged(self.id, path, CHANGED)
+        return pd.read_parquet(io.BytesIO(content))
 
     def to_json(self) -> dict[str, Any]:
         """Return what `backtest show --json` prints."""
@@ -111,18 +129,10 @@ class Snapshot:
 def _verify(folder: Path, manifest: Manifest) -> None:
     if manifest.id != folder.name:
         raise damaged(folder.name, MANIFEST_NAME, f"belongs to backtest {manifest.id}")
-    for path, expected in manifest.files.items():
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise damaged(manifest.id, path, "lies outside of its folder")
-        try:
-            content = (folder / path).read_bytes()
-        except FileNotFoundError:
-            raise damaged(manifest.id, path, "is missing") from None
-        except OSError as error:
-            raise damaged(manifest.id, path, f"cannot be read ({error.strerror})") from None
-        if sha256(content) != expected:
-            raise damaged(manifest.id, path, "is not what was saved")
-    for file in (folder / STRATEGY_FOLDER).rglob("*"):  # a file more could be imported in place of a library
-        path = file.relative_to(folder).as_posix()
-        if not file.is_dir() and path not in manifest.files:
-            raise damaged(manifest.id, path, "was added later")
+    try:
+        for path, expected in manifest.files.items():
+            if hash_plain(folder, path, limit=_FILE_LIMIT).sha256 != expected:
+                raise damaged(manifest.id, path, CHANGED)
+        refuse_additions(folder, STRATEGY_FOLDER, manifest.files)  # a file more could be imported in place of a library
+    except NotAPlainFile as error:
+        raise damaged(manifest.id, error.path, error.problem) from None

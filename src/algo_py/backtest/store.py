@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numba
@@ -22,7 +22,7 @@ import pandas as pd
 import algo_py
 from algo_py.backtest.config import BacktestConfig
 from algo_py.backtest.curves import Curves
-from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, encode, read_manifest, sha256
+from algo_py.backtest.manifest import MANIFEST_NAME, SCHEMA_VERSION, Manifest, StrategyReference, encode, read_manifest
 from algo_py.backtest.run import BacktestResult
 from algo_py.backtest.snapshot import EQUITY, OPEN_POSITIONS, ORDERS, STRATEGY_FOLDER, TRADES, Snapshot
 from algo_py.backtest.summary import plain_metrics
@@ -30,6 +30,9 @@ from algo_py.clock import Clock, SystemClock, format_time
 from algo_py.errors import AlgoPyError, Conflict, InvalidInput, NotFound, Refused
 from algo_py.finstore.durable import locked, make_folder, sync_folder
 from algo_py.settings import Workspace
+from algo_py.strategy.frozen import CHANGED, copy_frozen
+from algo_py.strategy.plain_files import sha256
+from algo_py.strategy.registry import StrategyEntry
 
 _LOCK_TIMEOUT_S = 10.0
 _NAME_LENGTH = 80
@@ -72,7 +75,7 @@ class SnapshotStore:
         """Save a result under a name of its own; without one it is called after its strategy, symbols and timeframe.
 
         On the disk when this returns. Raises InvalidInput or Conflict for a name that cannot be used or is taken, Refused when
-        the disk cannot take it; then nothing is left behind.
+        the disk cannot take it, and when an asset of the strategy is not what the backtest read; then nothing is left behind.
         """
         with self._writing():
             taken = {text for summary in self.list() for text in (summary.id, summary.name) if text}
@@ -80,7 +83,10 @@ class SnapshotStore:
             created_at = self._clock.now()
             backtest_id = f"{created_at:%Y%m%d-%H%M%S}-{result.config.strategy}-{secrets.token_hex(2)}"
             files = _files_of(result)
+            assets = {f"{STRATEGY_FOLDER}/{path}": own for path, own in result.entry.assets.items()}
+            version = {"schema_version": SCHEMA_VERSION} if assets else {}
             manifest = Manifest(
+                **version,
                 id=backtest_id,
                 name=chosen,
                 created_at=created_at,
@@ -90,9 +96,9 @@ class SnapshotStore:
                 fingerprint=result.fingerprint,
                 warnings=result.warnings,
                 environment=_environment(),
-                files={path: sha256(content) for path, content in files.items()},
+                files={path: sha256(content) for path, content in files.items()} | assets,
             )
-            self._put(backtest_id, {**files, MANIFEST_NAME: encode(manifest)})
+            self._put(backtest_id, {**files, MANIFEST_NAME: encode(manifest)}, result.entry)
         return Snapshot.read(self._folder / backtest_id)
 
     def load(self, id_or_name: str) -> Snapshot:
@@ -111,7 +117,7 @@ class SnapshotStore:
             doomed = self._folder / f"{_TEMPORARY_PREFIX}{backtest_id}"
             (self._folder / backtest_id).rename(doomed)
             sync_folder(self._folder)
-            shutil.rmtree(doomed)
+            _remove(doomed)
         return backtest_id
 
     def _id_of(self, id_or_name: str) -> str:
@@ -134,14 +140,14 @@ class SnapshotStore:
             make_folder(self._folder)
             with locked(self._folder / ".lock", timeout_s=_LOCK_TIMEOUT_S):
                 for leftover in self._folder.glob(f"{_TEMPORARY_PREFIX}*"):
-                    shutil.rmtree(leftover)
+                    _remove(leftover)
                 yield
         except OSError as error:
             raise Refused(
                 f"saved backtests cannot be changed in {self._folder}: {error.strerror or error}", remedy="See to that folder."
             ) from error
 
-    def _put(self, backtest_id: str, files: dict[str, bytes]) -> None:
+    def _put(self, backtest_id: str, files: dict[str, bytes], entry: StrategyEntry) -> None:
         temporary = self._folder / f"{_TEMPORARY_PREFIX}{backtest_id}"
         try:
             temporary.mkdir()
@@ -152,13 +158,30 @@ class SnapshotStore:
                     stream.write(content)
                     stream.flush()
                     os.fsync(stream.fileno())
-            for folder in {(temporary / path).parent for path in files}:
-                sync_folder(folder)
+            copy_frozen(entry.root, entry.assets, temporary / STRATEGY_FOLDER, refused=_asset_has_changed)
+            inside = (*files, *(f"{STRATEGY_FOLDER}/{path}" for path in entry.assets))
+            for folder in {folder for path in inside for folder in PurePosixPath(path).parents}:
+                sync_folder(temporary / folder)
             temporary.rename(self._folder / backtest_id)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         sync_folder(self._folder)
+
+
+def _asset_has_changed(path: str, problem: str) -> Refused:
+    return Refused(
+        f"the strategy's asset {path} {'is not what the backtest read' if problem == CHANGED else problem}",
+        remedy="Run the backtest again, then save it.",
+    )
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder with all that is in it; of a link, or of a stray file, that alone."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
 
 
 def _saved_in(folder: Path) -> list[Path]:

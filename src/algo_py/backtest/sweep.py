@@ -19,6 +19,7 @@ from algo_py.errors import Conflict, InvalidInput, Refused
 from algo_py.finstore import FinStore
 from algo_py.settings import Workspace
 from algo_py.strategy import Bars
+from algo_py.strategy.assets import pin_assets
 from algo_py.strategy.registry import StrategyRegistry
 
 
@@ -73,6 +74,7 @@ def run_sweep(
         raise InvalidInput(f"the parameter {twice} stands both in the backtest's parameters and in the grid")
     plan = replace(plan, grid={name: [value] for name, value in config.params.items()} | dict(plan.grid))
     strategy_class = StrategyRegistry.discover(workspace).get(config.strategy).usable_class()
+    pin_assets(strategy_class)  # before there are other processes: all sets are to read the same
     _, search = plan.begin(strategy_class)
     config = with_known_rules(workspace, config)
     bars, money = _stored_bars(workspace, config), config.portfolio_config()

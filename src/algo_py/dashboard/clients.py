@@ -53,7 +53,7 @@ def _clients(root: str) -> Clients:
 
 
 def strategies(workspace: Workspace) -> StrategyRegistry:
-    """Return all strategies; the workspace's files are executed again only when one of them has changed."""
+    """Return all strategies; the workspace's files are executed again only when one of them, or of their assets, has changed."""
     return _strategies(str(workspace.root), _state_of(workspace.strategies))
 
 
@@ -63,7 +63,8 @@ def _strategies(root: str, files: tuple[tuple[str, int, int], ...]) -> StrategyR
 
 
 def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    states = ((file, file.stat()) for file in sorted(folder.rglob("*.py")))
+    files = (file for file in sorted(folder.rglob("*")) if "__pycache__" not in file.parts and file.is_file())  # assets, too
+    states = ((file, file.stat()) for file in files)
     return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
 
 

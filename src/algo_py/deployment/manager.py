@@ -32,6 +32,7 @@ from algo_py.deployment.status import Observation, State, Status, Trouble, Wante
 from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint, RunRow
 from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
+from algo_py.finstore.durable import sync_folder
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.halts import ALL, BY_PERSON, Halt, all_halts, halt, halt_of, halted_symbols, halts_by_deployment, resume
 from algo_py.orders.journal import Journal
@@ -102,14 +103,18 @@ class DeploymentManager:
         unfinished = folder.with_name(f".{config.id}.tmp")
         try:
             unfinished.mkdir(parents=True)
-            copy_strategy(snapshot, unfinished)
+            hashes = copy_strategy(snapshot, unfinished)
             (unfinished / "config.json").write_text(config.model_dump_json(indent=2), encoding="utf-8")
             unfinished.rename(folder)
+            sync_folder(folder.parent)
         except OSError as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise Refused(f"{folder} cannot be written: {error.strerror or error}", remedy="See to that folder.") from error
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
         try:
-            self._store.add(config, created_at=self._clock.now())
+            self._store.add(config, created_at=self._clock.now(), code_hashes=hashes)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -90,8 +90,11 @@ class DeploymentStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, config: DeploymentConfig, *, created_at: datetime) -> None:
-        """Insert a deployment that should run; a name that is in use is refused."""
+    def add(self, config: DeploymentConfig, *, created_at: datetime, code_hashes: Mapping[str, str] | None = None) -> None:
+        """Insert a deployment that should run; a name that is in use is refused.
+
+        `code_hashes`: see `code_hashes`; without them its first start records what it finds.
+        """
         with self._database.write() as connection:
             taken = sa.select(deployments.c.id).where(deployments.c.name == config.name, deployments.c.cleared_at.is_(None))
             holder = connection.execute(taken).scalar()
@@ -109,6 +112,7 @@ class DeploymentStore:
                     since=created_at,
                     runs=0,
                     missed_runs=0,
+                    code_hashes=None if code_hashes is None else json.dumps(dict(code_hashes)),
                 )
             )
 
@@ -142,6 +146,17 @@ class DeploymentStore:
         query = sa.select(deployments.c.wanted).where(deployments.c.id == deployment_id)
         with self._database.read() as connection:
             return Wanted(connection.execute(query).scalar_one())
+
+    def code_hashes(self, deployment_id: str) -> dict[str, str] | None:
+        """Return the SHA-256 of each file that it executes or reads, by path in its folder; None where none are recorded yet."""
+        query = sa.select(deployments.c.code_hashes).where(deployments.c.id == deployment_id)
+        with self._database.read() as connection:
+            text = connection.execute(query).scalar_one()
+        return None if text is None else {str(path): str(own) for path, own in json.loads(text).items()}
+
+    def record_code_hashes(self, deployment_id: str, code_hashes: Mapping[str, str]) -> None:
+        """Record, durably, what a deployment of an earlier version executes and reads."""
+        self._update(deployment_id, {"code_hashes": json.dumps(dict(code_hashes))}, durable=True)
 
     def limits(self, deployment_id: str) -> Limits:
         """Return the limits in force."""

@@ -142,7 +142,7 @@ class _Life:
     def _trade(self) -> tuple[State, str]:
         config = self._config
         self._log.info("deployment.start", strategy=config.backtest.strategy, schedule=str(config.schedule), oms=config.oms)
-        strategy = load_deployed_strategy(self._workspace.deployments / config.id, config)
+        strategy = load_deployed_strategy(self._workspace.deployments / config.id, config, self._store)
         store = FinStore(self._workspace.finstore)
         data = LiveData(self._workspace, config, store, clock=self._clock, log=self._log)
         feed = open_feed(store, config, fill=data.filling(self._beat_unless_stopping), quote=data.quoting(), log=self._log)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from algo_py.errors import AlgoPyError, InvalidInput, StrategyBroken
 from algo_py.settings import first_problem
+from algo_py.strategy.assets import AssetFolder, declared_assets, unknown_asset
 from algo_py.strategy.bars import Bars
 from algo_py.strategy.signals import Signals
 
-__all__ = ["Field", "Strategy", "evaluate", "kebab_case"]
+__all__ = ["ASSET_FOLDER", "Field", "Strategy", "evaluate", "kebab_case"]
+
+# The name under which a module that was loaded from a folder of strategies knows the folder's assets.
+ASSET_FOLDER = "__asset_folder__"
 
 
 class Strategy(BaseModel, ABC):
@@ -25,9 +30,30 @@ class Strategy(BaseModel, ABC):
 
     A subclass declares fields with bounds and a description (the page's form and the command line are made from them) and
     implements `run`. It sees no clock, no network and no account, so that it means the same in a backtest and live.
+
+    `assets` names the files that it reads, such as a fitted model: relative to its own file, beside it or below, no links, each
+    at most 256 MiB. A saved backtest holds them, and a deployment reads that copy. A class also has those of its base classes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    assets: ClassVar[tuple[str, ...]] = ()
+
+    # Where the class's own file lies, and the folder that it was loaded from: its assets are looked for there.
+    _declared_beside: ClassVar[Path | None] = None
+    _asset_folder: ClassVar[AssetFolder | None] = None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **keywords: Any) -> None:
+        super().__pydantic_init_subclass__(**keywords)
+        module = sys.modules.get(cls.__module__)
+        file: str | None = getattr(module, "__file__", None)
+        folder: AssetFolder | None = getattr(module, ASSET_FOLDER, None)
+        if folder is None and file is not None:  # an ordinary module, which no strategies folder holds
+            folder = AssetFolder(Path(file).resolve().parent)
+            file = str(Path(file).resolve())
+        cls._declared_beside = None if file is None else Path(file).parent
+        cls._asset_folder = folder
 
     @classmethod
     def kebab_name(cls) -> str:
@@ -52,6 +78,28 @@ class Strategy(BaseModel, ABC):
     def warm_up_bars(self) -> int:
         """How many bars it needs before its first valid signal."""
         return 0
+
+    @classmethod
+    def asset(cls, name: str) -> Path:
+        """Return the path of a file that the class declares in `assets`, to be opened for reading now.
+
+        It is a path and not the content, because a path is what joblib, pandas and the like take, and the content may be large.
+        What lies there has just been compared: in a backtest with what it held when the run began, in a deployment with the hash
+        that was taken when the backtest was saved. Ask again each time instead of keeping the path.
+
+        Raises InvalidInput for a name that is not declared, StrategyBroken for a file that is missing or cannot be used, Refused
+        when it does not hold what it should.
+        """
+        folder = cls._asset_folder
+        if folder is None:
+            raise InvalidInput(
+                f"{cls.kebab_name()} was not read from a file, so no assets lie beside it",
+                remedy="Write it into a file of strategies/.",
+            )
+        paths = declared_assets(cls, folder.root)
+        if name not in paths:
+            raise unknown_asset(name, paths, cls.kebab_name())
+        return folder.hand_out(paths[name])
 
     @abstractmethod
     def run(self, bars: Bars) -> Signals:

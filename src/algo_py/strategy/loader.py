@@ -1,5 +1,8 @@
 """Load a strategy file so that nothing of it leaks: not into the process, not into another version of the same file.
 
+What is compiled are bytes that were read once: of a workspace's folder those that a saved backtest will hold, of frozen code
+those that have been compared with their hashes. Nothing is imported by path, and no compiled form (.pyc) is used.
+
 A strategy may import modules that lie beside it. They are not put on sys.path: each load has its own private set of them, under
 names of its own, so that the workspace's version and those of any number of snapshots can live in one process, and a helper
 called `queue.py` harms no library. Imports inside a function find them too, whenever that function runs.
@@ -9,21 +12,25 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import linecache
 import secrets
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from algo_py.errors import AlgoPyError, StrategyBroken
-from algo_py.strategy.base import Strategy
-from algo_py.strategy.siblings import locate, reachable_sources, read_source
+from algo_py.strategy.assets import AssetFolder, declared_assets
+from algo_py.strategy.base import ASSET_FOLDER, Strategy
+from algo_py.strategy.frozen import FrozenCode
+from algo_py.strategy.reads import Reads, noticed
+from algo_py.strategy.siblings import FolderTree, FrozenTree, SourceTree, reachable_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +38,13 @@ class LoadedModule:
     """A strategy file that has been executed.
 
     `classes` are the strategies defined in it, in their order there. `sources` are the texts of it and of every module beside it
-    that it can import, by path relative to the root; the file itself comes first.
+    that it can import, by path relative to the root; the file itself comes first. `reads` is what was opened meanwhile, where
+    somebody watches (see `algo_py.strategy.reads`).
     """
 
     classes: tuple[type[Strategy], ...]
     sources: Mapping[str, str]
+    reads: Reads = field(default_factory=Reads, compare=False, repr=False)
 
 
 def load_strategies(file: Path, root: Path) -> LoadedModule:
@@ -44,14 +53,39 @@ def load_strategies(file: Path, root: Path) -> LoadedModule:
     Whatever is wrong in it (syntax, an exception while it loads, no strategy in it) is StrategyBroken: one line with the file,
     the line and the problem. Safe to call from several threads.
     """
-    modules = _PrivateModules(root)
+    assets = AssetFolder(root)
+    with noticed() as reads:
+        loaded = _load(file, FolderTree(root), assets)
+    for found in loaded.classes:
+        try:
+            for path in declared_assets(found, root).values():
+                assets.check(path)
+        except AlgoPyError as error:
+            raise StrategyBroken(f"{file.name}: {error.message}", remedy=error.remedy) from None
+    return LoadedModule(loaded.classes, loaded.sources, reads)
+
+
+def load_frozen(code: FrozenCode, file: str) -> LoadedModule:
+    """Execute a file of verified code, `file` being its path there; it finds what was verified with it, and nothing beside that.
+
+    Raises StrategyBroken as `load_strategies` does.
+    """
+    for path, content in code.sources.items():  # for tracebacks, and for whoever compiles a function from its source text
+        place = str(code.root / path)
+        linecache.cache[place] = (len(content), None, content.decode("utf-8", "replace").splitlines(keepends=True), place)
+    return _load(code.root / file, FrozenTree(code.root, code.sources), code.assets)
+
+
+def _load(file: Path, tree: SourceTree, assets: AssetFolder) -> LoadedModule:
+    modules = _PrivateModules(tree, assets)
+    root = tree.root
     try:
         with modules.registered():
             module = modules.load(".".join(file.relative_to(root).with_suffix("").parts))
             classes = strategies_in(module)
             for strategy_class in classes:
                 strategy_class.model_rebuild()
-        sources = reachable_sources(file, root, known=modules.sources)
+        sources = reachable_sources(file, tree, known=modules.sources)
     except StrategyBroken:
         raise
     except (Exception, SystemExit) as error:  # the border to the trader's code: whatever it raises, it is that code that failed
@@ -87,14 +121,14 @@ def describe_failure(error: BaseException, file: Path, root: Path) -> str:
 class _PrivateModules:
     """The modules of one folder, executed for one load and known by dotted names relative to that folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.sources: dict[Path, str] = {}
-        self._root = root
+    def __init__(self, tree: SourceTree, assets: AssetFolder) -> None:
+        self.sources: dict[Path, bytes] = {}
+        self._tree, self._assets = tree, assets
         self._lock = threading.RLock()
         self._depth = 0
         self._builtins = {**vars(builtins), "__import__": self._import}
         top = ModuleType(f"algo_py_loaded_{secrets.token_hex(6)}")
-        top.__path__ = [str(root)]
+        top.__path__ = [str(tree.root)]
         self._modules = {"": top}
 
     @contextmanager
@@ -122,28 +156,30 @@ class _PrivateModules:
         return self._modules[dotted]
 
     def _execute(self, dotted: str) -> None:
-        place = locate(self._root, dotted)
+        place = self._tree.locate(dotted)
         if place is None:
             raise ModuleNotFoundError(f"No module named {dotted!r}", name=dotted)
         name = f"{self._modules[''].__name__}.{dotted}"
-        is_package = place.is_dir() or (place.name == "__init__.py" and not dotted.endswith("__init__"))
+        is_bare = place.suffix != ".py"  # a package without __init__.py
+        is_package = is_bare or (place.name == "__init__.py" and not dotted.endswith("__init__"))
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None, origin=str(place), is_package=is_package)
         module.__package__ = module.__spec__.parent
         module.__dict__["__builtins__"] = self._builtins
+        module.__dict__[ASSET_FOLDER] = self._assets
         if is_package:
-            module.__path__ = [str(place if place.is_dir() else place.parent)]
+            module.__path__ = [str(place if is_bare else place.parent)]
         self._modules[dotted] = sys.modules[name] = module
-        if place.is_dir():
+        if is_bare:
             return
         module.__file__ = str(place)
         try:
-            text = read_source(place)
-            exec(compile(text.encode(), str(place), "exec", dont_inherit=True), module.__dict__)
+            content = self._tree.read(place)
+            exec(compile(content, str(place), "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del self._modules[dotted], sys.modules[name]
             raise
-        self.sources[place] = text
+        self.sources[place] = content
 
     def _import(
         self,
@@ -155,13 +191,13 @@ class _PrivateModules:
     ) -> ModuleType:
         """Do what an import statement in one of these modules asks for: the folder's own modules first, then Python's."""
         dotted = self._absolute(name, level, globals or {})
-        if level == 0 and locate(self._root, name.partition(".")[0]) is None:
+        if level == 0 and self._tree.locate(name.partition(".")[0]) is None:
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         with self.registered():
             module = self.load(dotted)
             for item in fromlist or ():
                 inner = f"{dotted}.{item}".lstrip(".")
-                if item != "*" and not hasattr(module, item) and locate(self._root, inner) is not None:
+                if item != "*" and not hasattr(module, item) and self._tree.locate(inner) is not None:
                     self.load(inner)
             return module if fromlist else self._modules[dotted.partition(".")[0]]
 

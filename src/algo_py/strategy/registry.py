@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -18,9 +19,11 @@ from typing import Literal
 from algo_py.errors import NotFound, StrategyBroken
 from algo_py.settings import Workspace
 from algo_py.strategy import library
+from algo_py.strategy.assets import AssetFolder
 from algo_py.strategy.base import Strategy
 from algo_py.strategy.loader import describe_failure, load_strategies, strategies_in
-from algo_py.strategy.siblings import reachable_sources
+from algo_py.strategy.reads import Reads
+from algo_py.strategy.siblings import FolderTree, reachable_sources
 
 ENTRY_POINT_GROUP = "algo_py.strategies"
 
@@ -32,7 +35,8 @@ class StrategyEntry:
     """One strategy, or one file that should have held some.
 
     Either `strategy_class` or `error` is None. `file` lies in `root`; `sources` are the texts of it and of the modules of `root`
-    that it imports, by relative path, as they were executed.
+    that it imports, by relative path, as they were executed. `assets` are, after a backtest, the SHA-256 of the files that it
+    declares, by relative path. `reads` is what loading it opened, where somebody watches.
     """
 
     name: str
@@ -43,6 +47,8 @@ class StrategyEntry:
     strategy_class: type[Strategy] | None = None
     error: str | None = None
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    assets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reads: Reads = field(default_factory=Reads, repr=False, compare=False)
 
     def usable_class(self) -> type[Strategy]:
         """Return its class; a broken one is StrategyBroken."""
@@ -110,7 +116,7 @@ def _of_workspace(folder: Path) -> Iterator[StrategyEntry]:
             yield _broken(file.stem, "workspace", file, str(error))
             continue
         for found in loaded.classes:
-            yield _entry(found, "workspace", file, loaded.sources)
+            yield replace(_entry(found, "workspace", file, loaded.sources), reads=loaded.reads)
 
 
 def _of_plugins(plugins: Iterable[importlib.metadata.EntryPoint]) -> Iterator[StrategyEntry]:
@@ -132,10 +138,19 @@ def _of_plugins(plugins: Iterable[importlib.metadata.EntryPoint]) -> Iterator[St
 
 def _of_module(module: ModuleType, *, origin: Origin, only: type[Strategy] | None = None) -> Iterator[StrategyEntry]:
     file = Path(inspect.getfile(module)).resolve()
-    sources = reachable_sources(file, file.parent, known={})
+    sources = _sources_of(module)
+    assets = AssetFolder(file.parent)
     for found in strategies_in(module):
         if only is None or found is only:
+            found._asset_folder = assets  # a new one: what an earlier backtest of this process has read binds no later one
             yield _entry(found, origin, file, sources)
+
+
+@cache
+def _sources_of(module: ModuleType) -> Mapping[str, str]:
+    """Read a module's sources once: what was imported stays in the process, whatever an upgrade writes into its files later."""
+    file = Path(inspect.getfile(module)).resolve()
+    return reachable_sources(file, FolderTree(file.parent), known={})
 
 
 def _entry(found: type[Strategy], origin: Origin, file: Path, sources: Mapping[str, str]) -> StrategyEntry:
