@@ -144,14 +144,12 @@ def test_late_entries_are_taken_when_asked_for(bench: Build) -> None:
     assert one.sides == ["BUY"]
 
 
-def test_an_exit_that_was_halted_is_made_up_for_when_it_may(bench: Build) -> None:
-    one = bench({24: 110.0, 26: 90.0})
+def test_a_halt_lets_an_exit_go_and_no_entry(bench: Build) -> None:
+    one = bench({24: 110.0, 26: 90.0, 28: 110.0})
     one.run()
     one.manager.halt(one.id, reason="a person looks")
     one.run(hours=2)
-    assert [order.status for order in one.journal.orders()] == [OrderStatus.FILLED, OrderStatus.DENIED]
-    one.run()
-    assert len(one.journal.orders()) == 2, "it is recorded once"
-    one.manager.resume(one.id)
-    one.run()
     assert one.sides == ["BUY", "SELL"]
+    one.run(hours=2)
+    assert [order.status for order in one.journal.orders()] == [OrderStatus.FILLED, OrderStatus.FILLED, OrderStatus.DENIED]
+    assert "halted: a person looks" in one.journal.orders()[-1].reason

@@ -184,13 +184,13 @@ def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) 
     if as_json:
         print_json(whole)
         return
-    lists = ("positions", "orders", "fills", "runs_log")
+    lists = ("positions", "protection", "halts", "entries", "orders", "fills", "runs_log")
     print_pairs([(key, _text(value)) for key, value in whole.items() if key not in lists])
-    for title in ("positions", "orders", "fills"):
+    for title in ("positions", "protection", "halts", "entries", "orders", "fills"):
         if whole[title]:
             keys = list(whole[title][0])
             print_table(keys, [[_text(entry[key]) for key in keys] for entry in whole[title]], title=title)
-        else:
+        elif title in ("positions", "orders", "fills"):
             typer.echo(f"no {title}")
 
 

@@ -10,6 +10,8 @@ from algo_py.clock import format_time
 
 if TYPE_CHECKING:
     from algo_py.deployment.manager import Deployment, DeploymentManager
+    from algo_py.deployment.protection_rows import Protection
+    from algo_py.orders.entries import LedgerEntry
     from algo_py.orders.model import Fill
     from algo_py.orders.records import JournaledOrder
 
@@ -40,6 +42,10 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "next_run_at": None if row.state.has_ended else format_time(row.next_run_at),
         "runs": row.runs,
         "missed_runs": row.missed_runs,
+        "failed_runs": row.failed_runs,
+        "bad_runs": row.bad_runs,
+        "good_run_at": format_time(row.good_run_at),
+        "account": row.account,
         "cash": _number(row.cash),
         "equity": _number(row.equity),
     }
@@ -54,6 +60,12 @@ def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, A
             {"symbol": p.symbol, "quantity": _number(p.quantity), "average_price": _number(p.average_price)}
             for p in ledger.positions.values()
         ],
+        "protection": [protection_json(one) for one in manager.protection(deployment.id)],
+        "halts": [
+            {"symbol": one.symbol, "reason": one.reason, "by": one.by, "at": format_time(one.at)}
+            for one in manager.halts(deployment.id)
+        ],
+        "entries": [entry_json(entry) for entry in manager.entries(deployment.id)],
         "orders": [order_json(order) for order in manager.orders(deployment.id)],
         "fills": [fill_json(fill) for fill in manager.fills(deployment.id)],
         "runs_log": [
@@ -66,6 +78,37 @@ def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, A
             }
             for run in manager.runs(deployment.id)
         ],
+    }
+
+
+def protection_json(protection: Protection) -> dict[str, Any]:
+    """Return what protects one held position."""
+    return {
+        "symbol": protection.symbol,
+        "quantity": _number(protection.quantity),
+        "by": protection.by,
+        "is_wanted": protection.is_wanted,
+        "is_missing": protection.is_missing,
+        "stop_price": _number(protection.stop_price),
+        "reason": protection.reason or None,
+        "since": format_time(protection.since),
+    }
+
+
+def entry_json(entry: LedgerEntry) -> dict[str, Any]:
+    """Return one ledger entry that is no fill."""
+    return {
+        "entry_id": entry.entry_id,
+        "time": format_time(entry.time),
+        "symbol": entry.symbol,
+        "kind": entry.kind,
+        "quantity": _number(entry.quantity),
+        "cash": _number(entry.cash),
+        "price": _number(entry.price),
+        "ratio": _number(entry.ratio),
+        "reverses": entry.reverses,
+        "by": entry.by,
+        "note": entry.note,
     }
 
 

@@ -13,7 +13,6 @@ from algo_py.backtest import Snapshot
 from algo_py.backtest.manifest import damaged
 from algo_py.backtest.snapshot import STRATEGY_FOLDER
 from algo_py.deployment.config import DeploymentConfig
-from algo_py.deployment.status import Wanted
 from algo_py.deployment.store import DeploymentStore
 from algo_py.errors import Damaged, StrategyBroken
 from algo_py.finstore.durable import sync_folder
@@ -42,12 +41,12 @@ def copy_strategy(snapshot: Snapshot, folder: Path) -> dict[str, str]:
 
 
 def load_deployed_strategy(folder: Path, config: DeploymentConfig, store: DeploymentStore) -> Strategy:
-    """Build the strategy from the deployment's copy, with the deployment's parameters; NothingToRun where only closing is wanted.
+    """Build the strategy from the deployment's copy, with the deployment's parameters; NothingToRun where it is to end.
 
     Raises Damaged, naming the file, when the copy is not what was recorded when it was deployed: then nothing of it has been
     executed. A deployment of an earlier version has no record; what its first start finds is recorded and holds from then on.
     """
-    if store.wanted(config.id) is Wanted.CLOSED:
+    if store.wanted(config.id).is_an_end:  # what is held and open is looked after without a line of its code
         return NothingToRun()
     refused = _refusal(config)
     hashes = store.code_hashes(config.id)

@@ -25,6 +25,7 @@ from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import Conflict
+from algo_py.orders.records import has_open_orders
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
@@ -62,6 +63,7 @@ class Supervisor:
     def __init__(self, workspace: Workspace, database: Database, launcher: Launcher) -> None:
         self._workspace = workspace
         self._settings: SupervisorSettings = workspace.settings().supervisor
+        self._database = database
         self._store = DeploymentStore(database)
         self._launcher = launcher
         self._complaints = Complaints()
@@ -114,6 +116,9 @@ class Supervisor:
         alive = self._is_alive(row)
         if not alive and not row.state.has_ended:
             row = self._store.get(row.id)  # its last words may have come since the rows were read
+        if self._goes_on_watching(row, alive=alive):
+            self._see_to_silence(row) if alive else self._see_to_start(row)
+            return True
         if row.wanted.is_an_end and (alive or row.wanted is Wanted.STOPPED):
             self._see_to_stop(row, alive=alive)
         elif not alive and not row.state.has_ended:
@@ -121,6 +126,12 @@ class Supervisor:
         elif alive:
             self._see_to_silence(row)
         return alive or (row.wanted is not Wanted.STOPPED and not row.state.has_ended)
+
+    def _goes_on_watching(self, row: DeploymentRow, *, alive: bool) -> bool:
+        """Whether a deployment that a person has stopped is to live until nothing of its orders is open any more."""
+        if row.wanted is not Wanted.STOPPED or row.state.has_ended:
+            return False
+        return row.state is State.WATCHING if alive else has_open_orders(self._database, row.id)
 
     def _complain(self) -> None:
         """Write the error that is being handled down."""
