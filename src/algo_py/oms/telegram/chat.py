@@ -169,10 +169,10 @@ class Chat:
         try:
             return await work(bot)
         except RetryAfter as error:
-            wait = error.retry_after
-            wait_s = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
+            wait_s = _seconds(error.retry_after)
             self._limit.silence(wait_s)
-            raise RateLimited("Telegram asks to wait", remedy=f"It wants {wait_s:g} s.", retry_after_s=wait_s) from None
+            how_long = "a while" if wait_s is None else f"{wait_s:g} s"
+            raise RateLimited(f"Telegram asks to wait for {how_long}", remedy="Wait.", retry_after_s=wait_s) from None
         except ChatMigrated as error:
             raise ChatMoved(str(error.new_chat_id)) from None
         except (InvalidToken, Forbidden) as error:
@@ -193,6 +193,13 @@ class Chat:
             raise _odd(type(error).__name__, is_order=is_order) from None
         finally:
             await request.shutdown()
+
+
+def _seconds(wait: object) -> float | None:
+    """Return how long Telegram wants to be left alone, None where it does not say so in a number."""
+    if isinstance(wait, timedelta):
+        return max(0.0, wait.total_seconds())
+    return max(0.0, float(wait)) if isinstance(wait, (int, float)) and not isinstance(wait, bool) else None
 
 
 def _there(work: Callable[[Bot, str], Awaitable[_T]], chat_id: str) -> Callable[[Bot], Awaitable[_T]]:
