@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import SecretStr
@@ -51,6 +52,7 @@ class Chat:
         self._limit = limit
         self._moves = moves
         self._clock = clock
+        self._trusted: SSLContext | None = None
         # httpx logs addresses, and Telegram's hold the token.
         for name in ("httpx", "httpcore", "telegram"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -135,6 +137,14 @@ class Chat:
                     break
         raise VenueDown("Telegram says that the chat has moved, but not where to", remedy=_REMEDY)
 
+    def _certificates(self) -> SSLContext:
+        """Return whom to trust; reading that takes longer than a request, so it is done once."""
+        if self._trusted is None:
+            import httpx
+
+            self._trusted = httpx.create_ssl_context(trust_env=False)
+        return self._trusted
+
     def _call(self, work: Callable[[Bot], Awaitable[_T]], *, is_order: bool = False) -> _T:
         # It costs nothing: an order has paid before it was written into the books, and the rest does not count as messages.
         self._limit.acquire(0.0, deadline_s=monotonic_s() + _CONNECT_S, urgent=True)
@@ -162,7 +172,7 @@ class Chat:
             connect_timeout=_CONNECT_S,
             read_timeout=_ANSWER_S,
             write_timeout=_ANSWER_S,
-            httpx_kwargs={"trust_env": False},
+            httpx_kwargs={"trust_env": False, "verify": self._certificates()},
         )
         base_url = f"{self._base_url or _API}/bot"
         bot = Bot(self._token.get_secret_value(), base_url=base_url, request=request, get_updates_request=request)
