@@ -100,11 +100,11 @@ def test_a_number_in_groups_is_the_number(amount: Decimal) -> None:
 
 SENSELESS: list[object] = [
     "NaN", "sNaN", "Infinity", "1e400", "-1", "abc", "", " 1", "0x1", "1_000", "1e16", "1e-19", "١", None, True, [], {}, ["1"],
-    float("nan"), float("inf"), 1e400, 10**400, -0.5, Decimal("NaN"), Decimal("1e30"),
+    float("nan"), float("inf"), 1e400, 10**400, 10**5_000, -0.5, Decimal("NaN"), Decimal("1e30"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", SENSELESS, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", SENSELESS, ids=range(len(SENSELESS)))
 def test_a_venues_number_that_cannot_be_booked_is_named(value: object) -> None:
     with pytest.raises(InvalidInput, match="commission "):
         read_amount(value, name="commission", allow_zero=True)

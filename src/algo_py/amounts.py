@@ -16,6 +16,7 @@ _DIGITS_BEFORE, _DIGITS_AFTER = 15, 18
 _LEAST: Final = Decimal(1).scaleb(-_DIGITS_AFTER)
 _LIMIT: Final = Decimal(1).scaleb(_DIGITS_BEFORE)
 _LONGEST_TEXT: Final = 60
+_ENDLESS: Final = 10**40
 _SHOWN: Final = 40
 
 _PLAIN = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -53,7 +54,8 @@ def read_amount(value: object, *, name: str, allow_zero: bool = False, allow_neg
 
     Finite, above 0 (or as allowed), below 1e15 and in steps no finer than 1e-18.
     """
-    text = repr(value) if isinstance(value, float) else str(value)
+    is_endless = isinstance(value, int) and abs(value) >= _ENDLESS  # Python refuses to write some of these
+    text = "an endless number" if is_endless else repr(value) if isinstance(value, float) else str(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)) or not _MACHINE.fullmatch(text):
         raise InvalidInput(f"{name} is not a number (was {_shown(text)})")
     amount = Decimal(text)

@@ -19,6 +19,7 @@ from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, Ve
 from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.market import get_market
 from algo_py.oms.telegram import TelegramOMS
+from algo_py.oms.telegram.books import Place
 from algo_py.orders.model import Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
 from tests.finstore.processes import forked
 from tests.venues.server import Fault
@@ -166,11 +167,11 @@ def test_killed_while_it_sends_there_is_at_most_one_message(desk: Desk, is_sent:
         oms = desk.open()
         real = oms._chat.send
 
-        def send(*arguments: object, **more: object) -> int:
+        def send(*arguments: object, **more: object) -> Place:
             if is_sent:
                 real(*arguments, **more)  # type: ignore[arg-type]
             os.kill(os.getpid(), signal.SIGKILL)
-            return 0
+            return Place(chat_id=CHAT, message_id=0)
 
         oms._chat.send = send  # type: ignore[method-assign]
         oms.submit(order)

@@ -101,16 +101,17 @@ def test_killed_while_it_reads_nothing_is_lost_and_nothing_counts_twice(desk: De
     order = desk.order()
     desk.server.press(desk.sent(desk.open(), order), "Done at")
 
-    def die(*_: Any) -> None:
+    def die(*_: Any) -> list[Any]:
         os.kill(os.getpid(), signal.SIGKILL)
+        return []
 
     def read() -> None:
         oms = desk.open()
         if when == "before it acts":
-            oms._inbox._act = die
+            oms._inbox._act = die  # type: ignore[assignment]
         else:
             real = oms._chat.updates
-            oms._chat.updates = lambda offset: real(offset) if offset is None else die()  # type: ignore[assignment]
+            oms._chat.updates = lambda offset: real(offset) if offset is None else die()  # type: ignore[method-assign]
         oms.find(order, NOW)
 
     desk.database.close()

@@ -79,6 +79,8 @@ def upgrade() -> None:
     op.add_column("telegram_orders", sa.Column("questions", sa.Integer, nullable=False, server_default="0"))
     op.add_column("telegram_orders", sa.Column("asked_price", _AMOUNT))
     op.add_column("telegram_orders", sa.Column("is_shown", sa.Boolean, nullable=False, server_default=sa.true()))
+    op.create_index("ix_telegram_orders_is_shown", "telegram_orders", ["is_shown"])
+    op.create_index("ix_telegram_orders_question_id", "telegram_orders", ["question_id"])
     op.create_index("ix_orders_deployment_status", "orders", ["deployment_id", "status"])
     op.create_index("ix_orders_deployment_updated", "orders", ["deployment_id", "updated_at"])
     op.create_index("ix_fills_deployment_id_id", "fills", ["deployment_id", "id"])

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import SecretStr
@@ -51,6 +52,7 @@ class Chat:
         self._limit = limit
         self._moves = moves
         self._clock = clock
+        self._trusted: SSLContext | None = None
         # httpx logs addresses, and Telegram's hold the token.
         for name in ("httpx", "httpcore", "telegram"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -135,6 +137,14 @@ class Chat:
                     break
         raise VenueDown("Telegram says that the chat has moved, but not where to", remedy=_REMEDY)
 
+    def _certificates(self) -> SSLContext:
+        """Return whom to trust; reading that takes longer than a request, so it is done once."""
+        if self._trusted is None:
+            import httpx
+
+            self._trusted = httpx.create_ssl_context(trust_env=False)
+        return self._trusted
+
     def _call(self, work: Callable[[Bot], Awaitable[_T]], *, is_order: bool = False) -> _T:
         # It costs nothing: an order has paid before it was written into the books, and the rest does not count as messages.
         self._limit.acquire(0.0, deadline_s=monotonic_s() + _CONNECT_S, urgent=True)
@@ -162,17 +172,17 @@ class Chat:
             connect_timeout=_CONNECT_S,
             read_timeout=_ANSWER_S,
             write_timeout=_ANSWER_S,
-            httpx_kwargs={"trust_env": False},
+            httpx_kwargs={"trust_env": False, "verify": self._certificates()},
         )
         base_url = f"{self._base_url or _API}/bot"
         bot = Bot(self._token.get_secret_value(), base_url=base_url, request=request, get_updates_request=request)
         try:
             return await work(bot)
         except RetryAfter as error:
-            wait = error.retry_after
-            wait_s = wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
+            wait_s = _seconds(error.retry_after)
             self._limit.silence(wait_s)
-            raise RateLimited("Telegram asks to wait", remedy=f"It wants {wait_s:g} s.", retry_after_s=wait_s) from None
+            how_long = "a while" if wait_s is None else f"{wait_s:g} s"
+            raise RateLimited(f"Telegram asks to wait for {how_long}", remedy="Wait.", retry_after_s=wait_s) from None
         except ChatMigrated as error:
             raise ChatMoved(str(error.new_chat_id)) from None
         except (InvalidToken, Forbidden) as error:
@@ -193,6 +203,13 @@ class Chat:
             raise _odd(type(error).__name__, is_order=is_order) from None
         finally:
             await request.shutdown()
+
+
+def _seconds(wait: object) -> float | None:
+    """Return how long Telegram wants to be left alone, None where it does not say so in a number."""
+    if isinstance(wait, timedelta):
+        return max(0.0, wait.total_seconds())
+    return max(0.0, float(wait)) if isinstance(wait, (int, float)) and not isinstance(wait, bool) else None
 
 
 def _there(work: Callable[[Bot, str], Awaitable[_T]], chat_id: str) -> Callable[[Bot], Awaitable[_T]]:

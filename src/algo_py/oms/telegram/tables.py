@@ -30,6 +30,8 @@ telegram_orders = sa.Table(
     sa.Column("questions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("asked_price", Amount),
     sa.Column("is_shown", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Index("ix_telegram_orders_is_shown", "is_shown"),
+    sa.Index("ix_telegram_orders_question_id", "question_id"),
 )
 
 # What the bot was told, by all processes that use it; `bot` is its public number.
