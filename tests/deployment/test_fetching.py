@@ -87,7 +87,7 @@ def test_on_bars_that_cannot_be_completed_nothing_is_traded(
     server.fail(Fault(reply=Reply(status=503, body=b"{}")), times=10_000)
     deployment = manager.deploy(_request())
     done = manager.wait_until(deployment.id, lambda d: d.row.runs >= 1, timeout_s=40)
-    assert done.status is Status.RUNNING
+    assert done.status is Status.NO_DATA
     assert "the bars are not complete" in done.reason
     assert manager.orders(deployment.id) == []
 

@@ -327,7 +327,7 @@ class DeploymentManager:
 
         They stay in the archive: their orders and fills are accounting records. With `purge` everything that is known of them is
         deleted for good; then one that is in the archive already may be named too. One that holds something, or has open orders,
-        is refused by name and value unless `holding`; of all, such ones are left on the list.
+        is refused by name and value unless `holding`; of all, such ones are left on the list. Replays are not asked.
         """
         if id_or_name is None:
             chosen = [deployment for deployment in self.list() if deployment.status.has_ended]
@@ -360,7 +360,12 @@ class DeploymentManager:
         return self.show(row.id)
 
     def _left_behind(self, deployment: Deployment) -> str:
-        """Return what an ended deployment still holds and what is still open, in words; empty where there is nothing."""
+        """Return what an ended deployment still holds and what is still open, in words; empty where there is nothing.
+
+        What a replay holds was never anybody's: nothing of it can be sold.
+        """
+        if isinstance(deployment.config.clock, Replay):
+            return ""
         quote = deployment.config.market.quote_currency
         held = [
             f"{position.quantity.normalize():f} {symbol} (bought for {position.quantity * position.average_price:,.2f} {quote})"
