@@ -154,7 +154,7 @@ def test_a_live_deployment_on_old_bars_says_so_and_does_not_trade(manager: Deplo
     deployment = manager.deploy(request(clock=LiveClock(), schedule=EveryInterval(every_s=1)))
     told = manager.wait_until(deployment.id, lambda d: d.row.runs > 0, timeout_s=30)
     assert told.status == "no data"
-    assert "Nothing is traded on stale bars" in told.reason
+    assert "Nothing is decided on such bars" in told.reason
     assert manager.runs(deployment.id)[0].outcome == "skipped"
     assert manager.orders(deployment.id) == []
 

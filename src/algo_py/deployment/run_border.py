@@ -127,14 +127,14 @@ class RunBorder:
 
 def _condition_of(result: RunResult) -> RunCondition | None:
     """Return whether a run could do its work; one of which some symbols' bars are not there could not do all of it."""
+    if result.outcome == "skipped":
+        return RunCondition(condition=Condition.NO_DATA, reason=str(result.detail["reason"]))
     if result.incomplete:
         causes: dict[str, list[str]] = {}
         for symbol, problem in result.incomplete.items():
             causes.setdefault(problem, []).append(symbol)
         reason = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in causes.items())
         return RunCondition(condition=Condition.NO_DATA, reason=reason)
-    if result.outcome == "skipped":
-        return RunCondition(condition=Condition.NO_DATA, reason=str(result.detail["reason"]))
     return RunCondition()
 
 
