@@ -19,7 +19,7 @@ from algo_py.errors import InvalidInput, NotFound, Refused
 from algo_py.orders.entries import EntryKind, LedgerEntry
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
-from algo_py.orders.records import entries_of, fills_of
+from algo_py.orders.records import entries_of, fills_of, venue_of
 
 BY_PERSON = "a person"
 
@@ -101,12 +101,13 @@ def book(database: Database, clock: Clock, row: DeploymentRow, booking: Booking,
 
 
 def _journal_of(database: Database, clock: Clock, row: DeploymentRow) -> Journal:
+    venue, account = venue_of(database, row.id) or (row.config.oms, row.account or "")
     return Journal(
         database,
         clock,
         deployment_id=row.id,
-        venue=row.config.oms,
-        account=row.account or "",
+        venue=venue,
+        account=account,
         initial_cash=from_float(row.config.backtest.initial_cash),
     )
 

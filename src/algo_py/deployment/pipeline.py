@@ -92,7 +92,8 @@ class Pipeline:
             rules=dict(oms.instruments(config.backtest.symbols)),
             live_price=lambda symbol: sensible(oms.last_prices([symbol]).get(symbol)),
             free_cash=lambda: sensible(oms.free_cash()),
-            cost_fraction=from_float(float(cost_table(money).rates[-1][0]) + money.slippage),
+            # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
+            cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
         )
         self._account = VenueAccount(
@@ -133,7 +134,7 @@ class Pipeline:
             database=database,
             clock=clock,
             log=log,
-            prices=oms.last_prices,
+            prices=lambda symbols: oms.last_prices(symbols, urgent=True),
             sellable=self._account.sellable,
             watch_every_s=watch_every_s,
         )

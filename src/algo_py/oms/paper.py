@@ -151,7 +151,7 @@ class PaperOMS:
             ledger = fold(Decimal(0), self._fills(connection))
         return [PositionReport(symbol=p.symbol, quantity=p.quantity) for p in ledger.positions.values()]
 
-    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    def last_prices(self, symbols: Sequence[str], *, urgent: bool = False) -> Mapping[str, Decimal]:
         """Return none: the paper venue knows no price but those at which it fills."""
         return {}
 

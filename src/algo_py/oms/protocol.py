@@ -71,7 +71,7 @@ class OMS(OrderGateway, Protocol):
     def positions(self) -> Sequence[PositionReport] | None:
         """Return what the account holds, symbols of the market only; None where the venue cannot say."""
 
-    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    def last_prices(self, symbols: Sequence[str], *, urgent: bool = False) -> Mapping[str, Decimal]:
         """Return the price of the latest trade of each symbol; one is left out where the venue says none above 0."""
 
     def free_cash(self) -> Decimal | None:

@@ -77,6 +77,14 @@ def newest_of(database: Database, deployment_id: str, symbol: str) -> JournaledO
     return found[0] if found else None
 
 
+def venue_of(database: Database, deployment_id: str) -> tuple[str, str] | None:
+    """Return venue and account of a deployment's newest order, None where it has none yet."""
+    query = sa.select(tables.orders.c.venue, tables.orders.c.account).where(tables.orders.c.deployment_id == deployment_id)
+    with database.read() as connection:
+        row = connection.execute(query.order_by(tables.orders.c.sequence.desc()).limit(1)).first()
+    return None if row is None else (str(row.venue), str(row.account))
+
+
 def open_orders_at(database: Database, venue: str, account: str) -> list[JournaledOrder]:
     """Return the open orders of every deployment of an account, whichever it is."""
     where = (tables.orders.c.venue == venue) & (tables.orders.c.account == account)

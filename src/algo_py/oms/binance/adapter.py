@@ -235,9 +235,9 @@ class BinanceOMS:
         except MISREAD:
             raise self._misread("the account") from None
 
-    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    def last_prices(self, symbols: Sequence[str], *, urgent: bool = False) -> Mapping[str, Decimal]:
         """Return the price of the latest trade of each symbol that is traded here; one that makes no sense is left out."""
-        return last_prices(self._connection, [symbol for symbol in symbols if is_of(symbol, self._market)])
+        return last_prices(self._connection, [symbol for symbol in symbols if is_of(symbol, self._market)], urgent=urgent)
 
     def free_cash(self) -> Decimal:
         """Return how much quote currency is free: not locked by an order. Raises VenueDown, RateLimited, AuthFailed."""

@@ -20,16 +20,16 @@ _SEVERAL_WEIGHT: Final = 4.0
 _SYMBOLS_AT_ONCE: Final = 100
 
 
-def last_prices(connection: Connection, symbols: Sequence[str]) -> dict[str, Decimal]:
+def last_prices(connection: Connection, symbols: Sequence[str], *, urgent: bool = False) -> dict[str, Decimal]:
     """Return the price of the latest trade of each symbol that is traded. Raises VenueDown, RateLimited, AuthFailed."""
     wanted = list(dict.fromkeys(symbols))
     prices: dict[str, Decimal] = {}
     for first in range(0, len(wanted), _SYMBOLS_AT_ONCE):
-        prices |= _asked(connection, wanted[first : first + _SYMBOLS_AT_ONCE])
+        prices |= _asked(connection, wanted[first : first + _SYMBOLS_AT_ONCE], urgent=urgent)
     return prices
 
 
-def _asked(connection: Connection, symbols: Sequence[str]) -> dict[str, Decimal]:
+def _asked(connection: Connection, symbols: Sequence[str], *, urgent: bool) -> dict[str, Decimal]:
     """Ask for all at once; when one of them is unknown Binance answers for none, so the halves are asked."""
     names = {symbol_id(symbol): symbol for symbol in symbols}
     if len(names) == 1:
@@ -37,12 +37,14 @@ def _asked(connection: Connection, symbols: Sequence[str]) -> dict[str, Decimal]
     else:
         subject = f"the prices of {len(names)} symbols"
         request, weight = {"symbols": json.dumps(list(names), separators=(",", ":"))}, _SEVERAL_WEIGHT
-    content = connection.attempt(call("public_get_ticker_price", **request), weight=weight)
+    content = connection.attempt(call("public_get_ticker_price", **request), weight=weight, urgent=urgent)
     if isinstance(content, Failure):
         if not (content.is_refusal and content.code == BAD_SYMBOL):
             raise of_read(content, name=connection.name, subject=subject)
         half = len(symbols) // 2
-        return _asked(connection, symbols[:half]) | _asked(connection, symbols[half:]) if half else {}
+        if not half:
+            return {}
+        return _asked(connection, symbols[:half], urgent=urgent) | _asked(connection, symbols[half:], urgent=urgent)
     try:
         rows = [content] if isinstance(content, Mapping) else content
         told = {names[row["symbol"]]: _price(row["price"]) for row in rows if row["symbol"] in names}

@@ -150,7 +150,7 @@ class TelegramOMS:
         """Return None: a chat does not say what is held."""
         return None
 
-    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    def last_prices(self, symbols: Sequence[str], *, urgent: bool = False) -> Mapping[str, Decimal]:
         """Return none: a chat knows no price."""
         return {}
 

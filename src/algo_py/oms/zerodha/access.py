@@ -97,9 +97,9 @@ class KiteAccess:
         """Ask for something that changes nothing; `urgent` is what makes a position safe. Raises VenueDown, RateLimited."""
         return _read(self.reads, question, subject=subject, deadline_s=self.deadline_s, urgent=urgent)
 
-    def quote(self, question: Callable[[Any], _T], *, subject: str) -> _T:
+    def quote(self, question: Callable[[Any], _T], *, subject: str, urgent: bool = False) -> _T:
         """Ask for a price, like `read`."""
-        return _read(self._quotes, question, subject=subject, deadline_s=self.deadline_s)
+        return _read(self._quotes, question, subject=subject, deadline_s=self.deadline_s, urgent=urgent)
 
     def enter(self, request: Callable[[Any], _T], *, subject: str, urgent: bool = False) -> _T:
         """Send a request once; `urgent` is an exit or a cancel.

@@ -195,7 +195,7 @@ class ZerodhaOMS:
             urgent=True,
         )
 
-    def last_prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    def last_prices(self, symbols: Sequence[str], *, urgent: bool = False) -> Mapping[str, Decimal]:
         """Return the price of the latest trade of each symbol that Kite knows; 0 and what is no price are left out."""
         self._renew()
         names = {symbol: f"{EXCHANGE}:{symbol}" for symbol in symbols}
@@ -207,7 +207,7 @@ class ZerodhaOMS:
             told = {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
             return {symbol: price for symbol, price in told.items() if price.is_finite() and price > 0}
 
-        return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}")
+        return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}", urgent=urgent)
 
     def free_cash(self) -> Decimal:
         """Return the rupees that can be spent now, 0 for an account in debit. Raises VenueDown, RateLimited, AuthFailed."""
