@@ -192,7 +192,7 @@ class Story:
 
     def assert_nothing_is_left(self, symbol: str = "BTC/USDT") -> None:
         """Books that agree: nothing held, here and there, and no order at the venue."""
-        assert (self.held(symbol), self.there(symbol)) == (0, 0)
+        assert self.held(symbol) == self.there(symbol) == 0
         name = symbol.replace("/", "")
         assert not [order for order in self.server.matching.orders if order.is_open and order.symbol == name]
         assert not [

@@ -20,7 +20,7 @@ from tests.deployment.conftest import Save
 from tests.deployment.story import IN, OUT, Story
 from tests.oms.binance_desk import KEY, SECRET
 from tests.venues.binance_books import Ticket
-from tests.venues.binance_faults import is_market, is_order, is_price, is_sale, is_stop
+from tests.venues.binance_faults import is_market, is_order, is_price, is_replacement, is_sale, is_stop
 from tests.venues.binance_trading import BinanceTradingServer
 from tests.venues.server import Request
 
@@ -219,3 +219,35 @@ def test_trade_numbers_that_begin_anew_are_no_old_trades(tell: Tell, server: Bin
     assert story.held() == 0
     assert len({fill.trade_id for fill in story.journal.fills()}) == len(story.journal.fills())
     assert len(story.journal.fills()) > 1
+
+
+def test_a_stop_is_replaced_in_one_request_and_a_refusal_leaves_the_old_one(tell: Tell, server: BinanceTradingServer) -> None:
+    story = tell({"BTC/USDT": {0: IN}}, trailing_stop=0.05)
+    story.hour(2)
+    asked = len(server.requests)
+    story.pipeline._fold.account._book[0, story.pipeline._fold.account._kernel.BEST] = 104.0  # the market has been higher
+    server.set_price("BTC/USDT", "104.00")
+    server.fail(server.refuse(-1013, "Filter failure: PRICE_FILTER", applies=is_replacement))
+    story.follow()
+    assert story.stops() == [story.held()], "the old one still rests"
+    assert story.protection().by is ProtectedBy.VENUE_STOP
+    assert [order.stop_price for order in server.matching.orders if order.is_open] == [Decimal("95.00")]
+    story.pipeline._protector._refused.clear()
+    story.follow()
+    assert [order.stop_price for order in server.matching.orders if order.is_open] == [Decimal("98.80")]
+    assert not [one for one in server.requests[asked:] if one.method == "DELETE"], "no moment without a stop"
+    assert story.orders()[-3:] == [("STOP", "SELL", "CANCELED"), ("STOP", "SELL", "REJECTED"), ("STOP", "SELL", "ACCEPTED")]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_replacement_of_unknown_outcome_is_cleared_up(tell: Tell, server: BinanceTradingServer, *, taken: bool) -> None:
+    story = tell({"BTC/USDT": {0: IN}}, trailing_stop=0.05)
+    story.hour(2)
+    story.pipeline._fold.account._book[0, story.pipeline._fold.account._kernel.BEST] = 104.0
+    server.set_price("BTC/USDT", "104.00")
+    server.fail(server.drop(taken=taken, applies=is_replacement))
+    story.follow(2)
+    story.venue_catches_up()
+    story.follow(3)
+    assert [order.stop_price for order in server.matching.orders if order.is_open] == [Decimal("98.80")]
+    assert story.stops() == [story.held()]

@@ -33,7 +33,7 @@ from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
 from algo_py.errors import NoData
-from algo_py.oms import OMS
+from algo_py.oms import OMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
 from algo_py.orders.guard import Guard
@@ -96,6 +96,7 @@ class Pipeline:
             cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
         )
+        self._oms = oms
         self._account = VenueAccount(
             config.id, config.backtest.symbols, oms, guard=self._guard, journal=journal, database=database, clock=clock, log=log
         )
@@ -110,6 +111,7 @@ class Pipeline:
             limit_policy=policy,
             account=self._account,
             tick=tick,
+            replace=oms.replace if oms.capabilities.replaces_stops and isinstance(oms, StopReplacer) else None,
         )
         self._store = DeploymentStore(database)
         self._feed = feed
@@ -150,6 +152,10 @@ class Pipeline:
             confirm_after_s=confirm_after_s,
         )
         self._stuck = StuckOrders(database, config, journal=journal, clock=clock, log=log)
+
+    def try_credentials(self) -> None:
+        """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
+        self._oms.connect()
 
     @property
     def cash(self) -> Decimal:

@@ -148,9 +148,14 @@ class Protector:
             self._refused.pop(symbol, None)
         if wanted is not None and any(_same_stop(order.request, wanted) for order in resting):
             return []
-        if wanted is not None and not resting and not self._may_try(wanted):
+        if wanted is not None and not self._may_try(wanted):
             return []
         new: list[Fill] = []
+        if wanted is not None and self._executor.can_replace(resting, wanted):
+            if self._journal.plan_now(wanted):
+                new += self._executor.replace_stop(resting[0], wanted)
+                new += self._after_placing(account, wanted, bar_time)
+            return new
         if resting:
             reason = "its levels have moved" if wanted is not None else "nothing is held any more that it could close"
             new += self._executor.cancel_resting(symbol, reason)

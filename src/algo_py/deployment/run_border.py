@@ -13,10 +13,11 @@ from algo_py.database import Database
 from algo_py.deployment.pipeline import Pipeline, RunResult
 from algo_py.deployment.status import Condition
 from algo_py.deployment.store import DeploymentStore, RunCondition, RunRow
-from algo_py.errors import AlgoPyError, AuthFailed, Damaged
+from algo_py.errors import AlgoPyError, AuthFailed, Damaged, RateLimited, VenueDown
 from algo_py.orders.execution import ExecutionLog
-from algo_py.orders.halts import HaltedBy, halt, resume
+from algo_py.orders.halts import HaltedBy, halt, halt_of, resume
 
+_TRY_CREDENTIALS_EVERY_S = 20.0
 # What no later run can mend.
 FATAL = (Damaged,)
 
@@ -46,7 +47,7 @@ class RunBorder:
         self._after = after
         self._wall = SystemClock()
         self._alert_after_bad_runs = alert_after_bad_runs
-        self._has_no_credentials = True  # as an earlier process may have found
+        self._next_try_s = 0.0
 
     def once(self, pipeline: Pipeline, scheduled_at: datetime, missed: int, work: Callable[[], RunResult]) -> None:
         """Do `work` as the run of `scheduled_at`, and record what it came to. Raises what is FATAL alone."""
@@ -75,14 +76,25 @@ class RunBorder:
         """Enter nothing more once the venue refuses the credentials, and say so once; they work again, and it goes on."""
         if halt(self._database, self._id, reason=reason, by=HaltedBy.CREDENTIALS, at=self._wall.now()):
             self._log.error("deployment.halted", reason=reason, by=HaltedBy.CREDENTIALS)
-        self._has_no_credentials = True
 
-    def lift_halt_of_credentials(self) -> None:
-        """Lift the halt once the venue has answered: the credentials work again."""
-        if self._has_no_credentials:
-            self._has_no_credentials = False
-            if resume(self._database, self._id, by=HaltedBy.CREDENTIALS):
-                self._log.info("deployment.resumed", reason="the venue accepts the credentials again")
+    def try_credentials(self, ask: Callable[[], object]) -> None:
+        """Where the credentials were refused, ask the venue once in a while whether it takes them again; then lift the halt.
+
+        `ask` raises AuthFailed as long as it does not. A person has logged in, and need not say so a second time.
+        """
+        if monotonic_s() < self._next_try_s:
+            return
+        self._next_try_s = monotonic_s() + _TRY_CREDENTIALS_EVERY_S
+        halted = halt_of(self._database, self._id)
+        if halted is None or halted.by != HaltedBy.CREDENTIALS:
+            return
+        try:
+            ask()
+        except (AuthFailed, VenueDown, RateLimited) as error:
+            self._log.warning("credentials.refused_still", reason=self._mask(str(error)))
+            return
+        if resume(self._database, self._id, by=HaltedBy.CREDENTIALS):
+            self._log.info("deployment.resumed", reason="the venue accepts the credentials again")
 
     def _attempt(self, work: Callable[[], RunResult]) -> tuple[RunResult, str, RunCondition | None]:
         """Return what a run came to, the reason that is shown beside the status until the next one, and how it did its work."""
@@ -102,7 +114,6 @@ class RunBorder:
             told = str(error) if known else f"{type(error).__name__}: {error}"
             condition = RunCondition(condition=Condition.FAILING, reason=self._mask(f"the last run failed: {told}"))
             return _failed(self._mask(told)), f"the last run failed: {told}", condition
-        self.lift_halt_of_credentials()
         return result, str(result.detail["reason"]) if result.outcome == "skipped" else "", _condition_of(result)
 
     def _record(self, pipeline: Pipeline, run: RunRow, *, reason: str, missed: int, condition: RunCondition | None) -> None:

@@ -153,14 +153,14 @@ def _judge_living(seen: Observation) -> Verdict:
         return _verdict(
             seen, Status.STALLED, f"its last heartbeat is {_seconds(-silence)} ahead of the clock, which was set back"
         )
-    if seen.state is State.NEW:
-        return _verdict(seen, Status.STARTING)
     if seen.state.has_ended:
         return _verdict(seen, Status.STOPPING)
     troubles = ((Status.UNPROTECTED, seen.unprotected), (Status.HALTED, seen.halt))
     for status, trouble in troubles:
-        if trouble is not None:
+        if trouble is not None:  # also while it starts: what keeps it from starting may be just that
             return _verdict(seen, status, trouble.reason, since=trouble.at)
+    if seen.state is State.NEW:
+        return _verdict(seen, Status.STARTING)
     if seen.condition is not None and seen.trouble is not None:
         return _verdict(seen, Status(seen.condition), seen.trouble.reason, since=seen.trouble.at)
     overdue = timedelta(0) if seen.run_due_at is None else seen.now - seen.run_due_at

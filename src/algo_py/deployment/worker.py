@@ -278,6 +278,7 @@ class _Life:
             return
         self._next_follow_s = monotonic_s() + _FOLLOW_S
         pipeline = self._pipeline
+        self._runs.try_credentials(pipeline.try_credentials)
         if pipeline.needs_following:
             self._look_after(lambda: pipeline.follow(self._clock.now()))
 
@@ -291,8 +292,6 @@ class _Life:
             raise
         except (AlgoPyError, SQLAlchemyError) as error:
             self._log.warning("order.follow_failed", reason=str(error))
-        else:
-            self._runs.lift_halt_of_credentials()
 
     def _reach_end(self, pipeline: Pipeline) -> tuple[State, str]:
         end = self._config.end

@@ -111,9 +111,13 @@ class Executor:
         limit_policy: LimitPolicy | None = None,
         account: AccountView | None = None,
         tick: Callable[[], object] = lambda: None,
+        replace: Callable[[OrderRequest, OrderRequest, datetime], OrderReport] | None = None,
         look_again_after_s: float = 1.0,
     ) -> None:
-        """`look_again_after_s`: how long after a look-up that found nothing a second one is believed."""
+        """`look_again_after_s`: how long after a look-up that found nothing a second one is believed.
+
+        `replace` puts a stop in another's place in one request, where the venue can; see `StopReplacer` of `oms`.
+        """
         self._journal = journal
         self._gateway = gateway
         self._guard = guard
@@ -123,6 +127,7 @@ class Executor:
         self._limit_policy = limit_policy or LimitPolicy()
         self._account: AccountView = account or NoAccountView()
         self._tick = tick
+        self._replace = replace
         self._look_again_after_s = look_again_after_s
         self._missing_since_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
@@ -176,6 +181,23 @@ class Executor:
     def cancel_resting(self, symbol: str, reason: str) -> list[Fill]:
         """Cancel the symbol's resting stop, if there is one; return fills that crossed the cancel."""
         return [fill for order in self._resting(symbol) for fill in self._cancel(order, reason)]
+
+    def can_replace(self, resting: Sequence[JournaledOrder], new: OrderRequest) -> bool:
+        """Return whether a stop that rests can be replaced in one request: one single stop by another."""
+        if self._replace is None or len(resting) != 1 or resting[0].status is not OrderStatus.ACCEPTED:
+            return False
+        return resting[0].request.target_price is None and new.target_price is None
+
+    def replace_stop(self, old: JournaledOrder, new: OrderRequest) -> list[Fill]:
+        """Put a planned stop in the place of one that rests, so that there is no moment without one; return new fills.
+
+        Whatever is not certain afterwards is looked up like after any order: the new one first, then what became of the old one.
+        """
+        if self._replace is None:
+            return self.cancel_resting(new.symbol, "its levels have moved") + self.place([new])
+        place = self._replace
+        fills, _ = self._submit(new, lambda request: place(old.request, request, old.planned_at))
+        return fills + self._follow_one(old)
 
     def cancel_exits(self, symbol: str, reason: str) -> list[Fill]:
         """Cancel exits of a symbol that rest with a limit; return fills that crossed the cancel."""
@@ -270,12 +292,14 @@ class Executor:
         self._expire(request, f"sent in {len(parts)} parts: the venue takes no larger order", following=parts)
         return parts
 
-    def _submit(self, request: OrderRequest) -> tuple[list[Fill], Rejected | None]:
+    def _submit(
+        self, request: OrderRequest, send: Callable[[OrderRequest], OrderReport] | None = None
+    ) -> tuple[list[Fill], Rejected | None]:
         """Send an order once; return the fills that the answer brought, and the venue's no."""
         self._tick()
         self._journal.mark(request.client_order_id, OrderStatus.SUBMITTING)
         try:
-            report = self._gateway.submit(request)
+            report = (send or self._gateway.submit)(request)
         except Rejected as error:
             self._journal.mark(request.client_order_id, OrderStatus.REJECTED, reason=str(error))
             self._log.warning("order.rejected", **_fields(request), reason=str(error))
