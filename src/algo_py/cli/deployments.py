@@ -128,9 +128,11 @@ def deploy(
     deployment = manager.deploy(request)
     deployment = manager.wait_until(deployment.id, lambda d: d.status is not Status.STARTING, timeout_s=_START_TIMEOUT_S)
     if as_json:
-        print_json(with_runs(deployment_json(deployment), deployment.config))
+        print_json(with_runs(deployment_json(deployment) | {"warnings": manager.warnings(deployment.id)}, deployment.config))
         return
     typer.echo(f"{deployment.name} ({deployment.id}) is {shown_status(deployment)}, process {deployment.pid or DASH}.")
+    for warning in manager.warnings(deployment.id):
+        typer.echo(f"warning: {warning}")
     print_runs(deployment.config)
     typer.echo(f"Watch it: algo-py logs {deployment.id} -f    Stop it: algo-py stop {deployment.id}")
 

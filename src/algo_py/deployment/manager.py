@@ -45,6 +45,7 @@ from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 
 _POLL_S = 0.05
+_SINCE_CONNECTED = 200  # log entries in which the last connecting is looked for
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS"), "1")
 
 
@@ -207,6 +208,16 @@ class DeploymentManager:
     def logs(self, id_or_name: str, *, last: int = 200, level: str = "") -> Sequence[Entry]:
         """Return the newest log entries of this level or above, oldest first."""
         return tail_log(self._folder(id_or_name), lines=last, level=level)
+
+    def warnings(self, id_or_name: str) -> Sequence[str]:
+        """Return what a deployment found to be said of its account when it last connected: a key's rights, too little cash."""
+        said: list[str] = []
+        for entry in self.logs(id_or_name, last=_SINCE_CONNECTED):
+            if entry["event"] == "oms.connected":
+                said.clear()
+            elif entry["event"] == "oms.warning":
+                said.append(str(entry["reason"]))
+        return said
 
     def logs_until_now(self, id_or_name: str, *, last: int = 200, level: str = "") -> tuple[Sequence[Entry], LogPosition]:
         """Return the newest log entries, oldest first, and the position from which to ask for what follows."""

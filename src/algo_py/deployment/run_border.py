@@ -17,7 +17,7 @@ from algo_py.errors import AlgoPyError, AuthFailed, Damaged, RateLimited, VenueD
 from algo_py.orders.execution import ExecutionLog
 from algo_py.orders.halts import HaltedBy, halt, halt_of, resume
 
-_TRY_CREDENTIALS_EVERY_S = 20.0
+_TRY_CREDENTIALS_EVERY_S = 10.0
 # What no later run can mend.
 FATAL = (Damaged,)
 
@@ -93,6 +93,10 @@ class RunBorder:
         except (AuthFailed, VenueDown, RateLimited) as error:
             self._log.warning("credentials.refused_still", reason=self._mask(str(error)))
             return
+        self.credentials_work()
+
+    def credentials_work(self) -> None:
+        """Lift what refused credentials have halted: the venue has just accepted them."""
         if resume(self._database, self._id, by=HaltedBy.CREDENTIALS):
             self._log.info("deployment.resumed", reason="the venue accepts the credentials again")
 

@@ -50,6 +50,8 @@ _SET_BACK = timedelta(seconds=60)
 _FOLLOW_S = 2.0
 # How often the key is tried again that turned out to be of another account.
 _ACCOUNT_AGAIN_S = 30.0
+# How often a key is tried again that the venue refused, by a deployment that has traded with it before.
+_KEY_AGAIN_S = 10.0
 
 
 def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
@@ -171,13 +173,17 @@ class _Life:
         while True:
             try:
                 return self._recovered(feed, strategy)
-            except (VenueDown, RateLimited, Conflict) as error:
-                if isinstance(error, Conflict) and not isinstance(error, OtherAccount):
-                    raise
+            except (VenueDown, RateLimited, OtherAccount) as error:
                 pause_s = _ACCOUNT_AGAIN_S if isinstance(error, OtherAccount) else next(pauses_s)
                 reason = f"{error} It is asked again in {pause_s:g} s."
                 self._log.warning("oms.unreachable", reason=reason)
                 self._enter(self._state, reason)
+            except AuthFailed as error:
+                if self._store.get(self._config.id).account is None:
+                    raise  # it has never traded: there is nothing to look after, and the key has to be corrected first
+                self._runs.halt_without_credentials(self._mask(str(error)))
+                pause_s = _KEY_AGAIN_S
+                self._enter(self._state, f"{error} It is tried again in {pause_s:g} s.")
             deadline_s = monotonic_s() + pause_s
             while monotonic_s() < deadline_s:
                 self._beat_unless_stopping()
@@ -200,6 +206,7 @@ class _Life:
         account = oms.connect()
         self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
         bind(self._database, config, account.account, at=self._wall.now(), log=self._log)
+        self._runs.credentials_work()
         for warning in (*account.warnings, *short_of_cash(self._database, config, account)):
             self._log.warning("oms.warning", reason=warning)
         journal = Journal(
