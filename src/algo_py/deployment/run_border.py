@@ -102,6 +102,8 @@ class RunBorder:
                 equity=pipeline.equity,
                 heartbeat_at=self._wall.now(),
             )
+        except FATAL:
+            raise
         except (AlgoPyError, SQLAlchemyError) as error:
             # A full disk today; orders are journaled before they are sent, so none of them depends on this.
             self._log.error("run.not_recorded", reason=str(error))
