@@ -30,7 +30,7 @@ from algo_py.deployment.schedule import EveryInterval, OnBarClose
 from algo_py.finstore import FinStore
 from algo_py.finstore.sample import install_sample
 from algo_py.settings import Workspace
-from tests.processes import stop_everything, supervisors
+from tests.processes import processes_of, stop_everything
 from tests.venues.binance import BinanceServer
 
 _EACH = 50
@@ -143,15 +143,13 @@ def _print_verdict(workspace: Workspace, shown: Sequence[Deployment], seen: _See
 
 
 def _cpu_s(workspace: Workspace, manager: DeploymentManager) -> dict[str, float]:
-    """Return the CPU seconds of the replays, the live deployments and the supervisor so far."""
+    """Return the CPU seconds of the replays, the live deployments, and the supervisor with its fork server so far."""
     kinds = {d.pid: d.name.partition(" ")[0] for d in manager.list()}
-    processes = supervisors(workspace)
-    pids = {process.pid for process in processes}
     spent = {"replay": 0.0, "live": 0.0, "supervisor": 0.0}
-    for process in processes:
+    for process in processes_of(workspace):
         with suppress(psutil.NoSuchProcess, KeyError):
             times = process.cpu_times()
-            spent[kinds[process.pid] if process.ppid() in pids else "supervisor"] += times.user + times.system
+            spent[kinds.get(process.pid, "supervisor")] += times.user + times.system
     return spent
 
 

@@ -20,7 +20,7 @@ from algo_py.errors import InvalidInput
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.postgresql import ENCODED_PASSWORD, PASSWORD, PostgresServer
-from tests.processes import NO_NETWORK, stop_everything, supervisors
+from tests.processes import NO_NETWORK, processes_of, stop_everything
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_only_postgresql_can_be_named(workspace: Workspace, url: str) -> None:
 def test_a_deployment_lives_on_postgresql_and_tells_nobody_the_password(
     workspace: Workspace, url: str, sample_folder: Path, postgresql: PostgresServer
 ) -> None:
-    """The whole way: the manager in this process, the supervisor in its own, the deployment forked from it."""
+    """The whole way: the manager in this process, the supervisor in its own, the deployment in one more."""
     shutil.copytree(sample_folder, workspace.finstore)
     config = BacktestConfig.model_validate(
         {
@@ -88,7 +88,7 @@ def test_a_deployment_lives_on_postgresql_and_tells_nobody_the_password(
     try:
         request = DeploymentRequest(backtest="saved", schedule=OnBarClose(), clock=Replay(bars_per_s=None))
         deployment = manager.deploy(request)
-        commands = [arguments(process) for process in supervisors(workspace)]
+        commands = [arguments(process) for process in processes_of(workspace)]
         ended = manager.wait_until(deployment.id, lambda found: found.status.has_ended, timeout_s=60)
         assert (ended.status, ended.row.state) == ("finished", "finished"), ended.reason
         assert manager.orders(deployment.id)

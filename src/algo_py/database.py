@@ -1,7 +1,8 @@
 """The database: how a transaction is opened, what moments and amounts look like in it, and how its schema grows.
 
-One SQLite file in WAL mode, or a PostgreSQL (`algo_py.postgresql`). Both promise the same: readers never wait and see one state,
-writers follow one another. Rooms define their tables on `metadata`; the schema on disk is made by the migrations alone.
+One SQLite file in WAL mode (`algo_py.sqlite`), or a PostgreSQL (`algo_py.postgresql`). Both promise the same: readers never wait
+and see one state, writers follow one another. Rooms define their tables on `metadata`; the schema on disk is made by the
+migrations alone.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from filelock import FileLock
 from pydantic import SecretStr
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 
-from algo_py import postgresql
-from algo_py.errors import Conflict, Damaged, InvalidInput
+from algo_py import postgresql, sqlite
+from algo_py.errors import Damaged, InvalidInput
 
 metadata = sa.MetaData()
 
@@ -57,24 +58,35 @@ class Amount(sa.types.TypeDecorator[Decimal]):
 
 
 class Database:
-    """Transactions on one database. Cheap to build; safe to use from several threads, not across a fork.
+    """Transactions on one database. Cheap to build; safe to use from several threads.
 
     A writer waits for others at most `lock_timeout_s`, then raises Conflict. Raises DatabaseDown where a transaction meets a
     server that does not answer. When that happens at a commit, nobody knows whether it took place: what is written must bear
-    being written again.
+    being written again. Raises DatabaseReplaced from the moment on at which the SQLite file is not the one that was opened.
+
+    A forked process begins without connections. It can open a PostgreSQL again, but not a SQLite file that was open at the fork:
+    that is Refused.
     """
 
     def __init__(self, url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         parsed = _parse(url)
-        self._is_sqlite = parsed.drivername == "sqlite"
-        make_engine = _make_sqlite_engine if self._is_sqlite else postgresql.make_engine
-        self._engine = make_engine(parsed, lock_timeout_s=lock_timeout_s)
+        self._file = sqlite.File(parsed.database) if parsed.drivername == "sqlite" else None
+        if self._file is not None:
+            self._engine = sqlite.make_engine(parsed, self._file, lock_timeout_s=lock_timeout_s)
+        else:
+            self._engine = postgresql.make_engine(parsed, lock_timeout_s=lock_timeout_s)
+        _databases.add(self)
+
+    @property
+    def driver(self) -> str:
+        """The module that connects, which takes a while to import."""
+        return "psycopg" if self._file is None else "sqlite3"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one consistent state and writes nothing."""
         with self._engine.connect() as connection:
-            if not self._is_sqlite:
+            if self._file is None:
                 connection = connection.execution_options(**postgresql.READING)
             with connection.begin():
                 yield connection
@@ -90,14 +102,27 @@ class Database:
             connection = connection.execution_options(algo_write="durable" if durable else "relaxed")
             with connection.begin():
                 yield connection
+            if self._file is not None:
+                self._file.check(connection)  # before anybody acts on what is said to be recorded
 
     def close(self) -> None:
         """Close all connections; the object can be used again afterwards."""
         self._engine.dispose()
 
     def forget(self) -> None:
-        """Drop connections that were opened before a fork, without touching them: they belong to the parent."""
+        """Drop all connections without touching them. In a forked child it is done to every database: they are the parent's."""
         self._engine.dispose(close=False)
+
+
+_databases: WeakSet[Database] = WeakSet()
+
+
+def _forget_all() -> None:
+    for database in list(_databases):
+        database.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def open_database(url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
@@ -173,38 +198,3 @@ def _parse(url: str | SecretStr) -> URL:
             remedy="Write it as postgresql://user:password@host:5432/name or sqlite:////folder/file.",
         )
     return parsed
-
-
-def _make_sqlite_engine(url: URL, *, lock_timeout_s: float) -> Engine:
-    engine = sa.create_engine(url)
-    sa.event.listen(engine, "connect", partial(_prepare_connection, lock_timeout_s))
-    sa.event.listen(engine, "begin", _begin)
-    sa.event.listen(engine, "handle_error", partial(_explain_lock, lock_timeout_s))
-    return engine
-
-
-def _prepare_connection(lock_timeout_s: float, connection: Any, _record: Any) -> None:
-    # None: transactions are opened by _begin and not by the driver, which would take the write lock late and then deadlock.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    kind = connection.get_execution_options().get("algo_write")
-    if kind is None:
-        connection.exec_driver_sql("BEGIN")
-        return
-    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if kind == 'durable' else 'NORMAL'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _explain_lock(lock_timeout_s: float, context: Any) -> None:
-    if isinstance(context.sqlalchemy_exception, sa.exc.OperationalError) and "locked" in str(context.original_exception):
-        raise Conflict(
-            f"the database was locked by another process for {lock_timeout_s:g} s (asked by process {os.getpid()})",
-            remedy="Try again; if it stays so, look for a stopped process that holds it.",
-        ) from context.original_exception

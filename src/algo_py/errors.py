@@ -6,6 +6,7 @@ AlgoPyError
 ├── NotFound              no such thing: look at the list                                exit 4
 │   └── NoData            there are no bars for what was asked: fetch or import them
 ├── Damaged               stored data are not what was written: restore or set aside     exit 1
+│   └── DatabaseReplaced  its file is not the one that was opened: end this process, start again
 ├── StrategyBroken        the trader's code failed: fix the strategy                     exit 1
 ├── Conflict              somebody else holds or has changed it: look again              exit 1
 ├── DatabaseDown          the database's server does not answer: wait, then repeat       exit 1
@@ -61,6 +62,10 @@ class NoData(NotFound):
 
 class Damaged(AlgoPyError):
     """Stored data that fail their own checks."""
+
+
+class DatabaseReplaced(Damaged):
+    """The database's file at its path is not the one that this process has open; what it writes would be nobody's."""
 
 
 class StrategyBroken(AlgoPyError):

@@ -17,7 +17,7 @@ import pytest
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.settings import Workspace
 from tests.oms.binance_desk import KEY, SECRET
-from tests.processes import stop_everything, supervisors
+from tests.processes import processes_of, stop_everything
 from tests.venues.binance_trading import BinanceTradingServer
 from tests.venues.telegram import CHAT, TOKEN, TelegramServer
 
@@ -97,7 +97,7 @@ def test_the_whole_way_and_no_secret_on_it(typed: Path, invoke: Invoke, server: 
     assert float(balance.free + balance.locked) == pytest.approx(float(shown["positions"][0]["quantity"]))  # type: ignore[arg-type]
 
     planted = {KEY, SECRET}
-    for process in supervisors(Workspace(typed)):
+    for process in processes_of(Workspace(typed)):
         for text in (" ".join(process.cmdline()), json.dumps(process.environ())):
             assert not any(secret in text for secret in planted), f"a secret is in what process {process.name()} shows"
     assert invoke("stop", deployment_id).code == 0
@@ -206,4 +206,4 @@ def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server
 def test_the_processes_of_a_test_are_found(typed: Path, invoke: Invoke) -> None:
     """The negative control of the look at processes: there are some to look at."""
     _deploy(invoke)
-    assert any(process.pid != psutil.Process().pid for process in supervisors(Workspace(typed)))
+    assert any(process.pid != psutil.Process().pid for process in processes_of(Workspace(typed)))

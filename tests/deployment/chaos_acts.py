@@ -21,13 +21,14 @@ from algo_py.deployment.status import State, Wanted
 from algo_py.errors import AlgoPyError
 from algo_py.orders.risk import Limits
 from tests.deployment.chaos_world import EARLIEST_S, SYMBOLS, Member, Target, World
-from tests.processes import supervisors
+from tests.processes import processes_of
 from tests.venues.binance import too_many_requests, unavailable
 from tests.venues.server import Fault
 
 _PAUSE_S = 0.35
 MINUTE_S, _HOUR_S = 60.0, 3600.0
 _LATEST_S = -2 * _HOUR_S  # of all that is visited before the true time
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 _NOBODY_GOES_ON_S = 9.0  # longer than the supervisor bears a process that somebody has stopped
 
 Dice = random.Random
@@ -44,11 +45,14 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self._acts: dict[str, tuple[float, Act]] = {
             "kill a worker": (5, self._kill_worker),
-            "kill the supervisor": (2, self._kill_supervisor),
+            "end the supervisor": (2.5, self._end_supervisor),
+            "end the fork server": (2, self._end_fork_server),
             "kill all": (1, self._kill_all),
             "freeze a worker": (3, self._freeze_worker),
             "freeze the supervisor": (1, self._freeze_supervisor),
+            "freeze the fork server": (0.7, self._freeze_fork_server),
             "type a command": (4, self._type),
+            "others open and close the database": (3, self._look_from_outside),
             "a minute passes": (12, self._pass_minute),
             "the clock jumps": (2, self._jump),
             "the clock goes back": (1.5, self._go_back),
@@ -90,12 +94,28 @@ class Chaos:
         target = self._world.worker(member)
         return member.name if target is not None and target.send(signal.SIGKILL) else f"{member.name} does not live"
 
-    def _kill_supervisor(self, _: Dice) -> str:
-        target = self._world.supervisor()
-        return "done" if target is not None and target.send(signal.SIGKILL) else "there is none"
+    def _end_supervisor(self, dice: Dice) -> str:
+        number = dice.choice(_ENDS)
+        told = self._end(self._world.supervisor(), number)
+        if dice.random() < 0.5:  # before the next one comes
+            told += f", {self._look_from_outside(dice)}"
+        return told
+
+    def _end_fork_server(self, dice: Dice) -> str:
+        return self._end(self._world.fork_server(), dice.choice(_ENDS))
+
+    def _end(self, target: Target | None, number: signal.Signals) -> str:
+        return number.name if target is not None and target.send(number) else "there is none"
+
+    def _look_from_outside(self, dice: Dice) -> str:
+        """Do to the database what `algo-py ps` does; when this process does not keep it open, perhaps as the last one."""
+        closes = dice.random() < 0.7
+        if closes:
+            self._world.close_own()
+        return f"{len(self._world.orders_from_outside())} orders seen from outside{' by the last one' if closes else ''}"
 
     def _kill_all(self, _: Dice) -> str:
-        targets = [Target.of(process.pid) for process in supervisors(self._world.workspace)]
+        targets = [Target.of(process.pid) for process in processes_of(self._world.workspace)]
         return f"{sum(target is not None and target.send(signal.SIGKILL) for target in targets)} processes"
 
     def _freeze_worker(self, dice: Dice) -> str:
@@ -105,6 +125,9 @@ class Chaos:
 
     def _freeze_supervisor(self, dice: Dice) -> str:
         return self._freeze(self._world.supervisor(), dice.uniform(0.3, 3))
+
+    def _freeze_fork_server(self, dice: Dice) -> str:
+        return self._freeze(self._world.fork_server(), dice.uniform(0.3, 8))
 
     def _freeze(self, target: Target | None, pause_s: float) -> str:
         if target is None or not target.send(signal.SIGSTOP):

@@ -23,9 +23,9 @@ from algo_py.orders.halts import all_halts
 from algo_py.orders.ledger import fold
 from algo_py.orders.model import Fill, OrderStatus, OrderType
 from algo_py.orders.records import JournaledOrder
-from tests.deployment.chaos_world import CASH, DEPOSIT, SYMBOLS, Member, World, open_files
+from tests.deployment.chaos_world import CASH, DEPOSIT, SYMBOLS, Member, World
 from tests.deployment.test_replay import of_the_backtest, of_the_replay
-from tests.processes import supervisors
+from tests.processes import deployment_processes, fork_servers, open_files, posix_locks, processes_of, supervisors
 
 _AT_VENUE = {OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderStatus.CANCELED}
 _NOT_AT_VENUE = {OrderStatus.PLANNED, OrderStatus.DENIED, OrderStatus.REJECTED}
@@ -58,9 +58,9 @@ def lives(world: World) -> list[str]:
             f"{member.name}: {problem}" for problem in _life(world, member, deployment, users, is_halted=member.id in halts)
         ]
     alive = sum(not one.status.has_ended for one in listed.values())
-    processes = len(supervisors(world.workspace))
-    if processes != alive + 1:
-        found.append(f"{processes} processes for one supervisor and {alive} deployments")
+    counted = [len(find(world.workspace)) for find in (supervisors, fork_servers, deployment_processes)]
+    if counted != [1, 1, alive]:
+        found.append(f"{counted} processes for one supervisor, one fork server and {alive} deployments")
     if world.supervisor() is None or not is_locked(lock_path(world.workspace)):
         found.append("no supervisor")
     return [*found, *_zombies(world)]
@@ -76,8 +76,11 @@ def _life(world: World, member: Member, deployment: Deployment, users: dict[str,
     if deployment.pid is not None and deployment.pid not in pids:
         yield f"process {deployment.pid} is shown, but {sorted(pids)} live it"
     lock = world.workspace.deployments / member.id / "lock"
-    if is_locked(lock) != any(str(lock) in open_files(pid) for pid in pids):
+    if is_locked(lock) != any(str(lock) in open_files(pid).values() for pid in pids):
         yield f"its lock is {'held by nobody' if is_locked(lock) else 'not held'}"
+    found = [pid for pid in pids if not posix_locks(pid, world.workspace.database_file)]
+    if found:
+        yield f"processes {found} hold no lock of their own on the database"
     if deployment.row.wanted not in member.wanted:
         yield f"wanted is {deployment.row.wanted}, and people said {sorted(member.wanted)}"
     if deployment.config.limits not in member.limits:
@@ -97,7 +100,7 @@ def _fitting(member: Member, deployment: Deployment, *, is_halted: bool) -> set[
 
 
 def _zombies(world: World) -> Iterator[str]:
-    ours = {os.getpid(), *(process.pid for process in supervisors(world.workspace))}
+    ours = {os.getpid(), *(process.pid for process in processes_of(world.workspace))}
     for process in psutil.process_iter(["status", "ppid"]):
         if process.info["status"] == psutil.STATUS_ZOMBIE and process.info["ppid"] in ours:
             yield f"process {process.pid} is dead, and its parent {process.info['ppid']} has not noticed"
@@ -136,8 +139,12 @@ def settled(world: World) -> list[str]:
 
 
 def books(world: World) -> list[str]:
-    """One order at the venue for each intent, and ledgers that say what the venue says."""
-    found = [f"{m.name}: {problem}" for m in world.members if m.oms == "paper" for problem in _paper(world, m)]
+    """One order at the venue for each intent, and ledgers that say what the venue says; the journal is read from outside."""
+    world.close_own()  # what is compared below is read by connections that are opened now
+    written = world.orders_from_outside()
+    known = {order.request.client_order_id for member in world.members for order in world.manager.orders(member.id)}
+    found = [f"order {own} is seen by one process and not by another" for own in written ^ known]
+    found += [f"{m.name}: {problem}" for m in world.members if m.oms == "paper" for problem in _paper(world, m)]
     return found + list(_binance(world))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -36,7 +37,7 @@ from tests.dashboard.servers import is_serving
 from tests.deployment.strategies import write_strategy
 from tests.finstore import small_disk
 from tests.oms.binance_desk import KEY, SECRET
-from tests.processes import supervisors
+from tests.processes import fork_servers, open_files, supervisors
 from tests.venues.binance_trading import BinanceTradingServer
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -55,6 +56,12 @@ restart_limit = 10000
 restart_window_s = 2
 [data]
 fill_timeout_s = 5
+"""
+_READ_ORDERS = """
+import json, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=20)
+print(json.dumps([row[0] for row in connection.execute("SELECT client_order_id FROM orders")]))
+connection.close()
 """
 _IN_AND_OUT = """        phase = pd.Series(bars.close.index.minute % 4, index=bars.close.index)
         known = bars.close > 0
@@ -162,18 +169,33 @@ class World:
     def supervisor(self) -> Target | None:
         """Return the process that holds the supervisor's lock."""
         lock = str(lock_path(self.workspace))
-        return next((Target.of(one.pid) for one in supervisors(self.workspace) if lock in open_files(one.pid)), None)
+        return next((Target.of(one.pid) for one in supervisors(self.workspace) if lock in open_files(one.pid).values()), None)
 
     def worker(self, member: Member) -> Target | None:
         """Return the process that the deployment is recorded to live in, if it does."""
         shown = self.shown(member)
         return None if shown.pid is None or shown.row.pid_created_s is None else Target(shown.pid, shown.row.pid_created_s)
 
+    def fork_server(self) -> Target | None:
+        """Return the process that forks deployments for the supervisor."""
+        return next((Target.of(one.pid) for one in fork_servers(self.workspace)), None)
+
+    def close_own(self) -> None:
+        """Let go of the database: as long as this process has it open, nobody else is the last to close it."""
+        self.database.close()
+        self.manager._database.close()
+
+    def orders_from_outside(self) -> set[str]:
+        """Return the ids of all orders in the journal, as a process reads it that opens it, and closes it afterwards."""
+        command = [sys.executable, "-c", _READ_ORDERS, str(self.workspace.database_file)]
+        read = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=60)
+        return set(json.loads(read.stdout))
+
     def users(self) -> dict[str, set[int]]:
         """Return which processes of the machine, this one aside, have a file of each deployment's folder open."""
         folder, found = f"{self.workspace.deployments}/", dict[str, set[int]]()
         for pid in psutil.pids():
-            for name in open_files(pid) if pid != os.getpid() else ():
+            for name in open_files(pid).values() if pid != os.getpid() else ():
                 if name.startswith(folder):
                     found.setdefault(name.removeprefix(folder).partition("/")[0], set()).add(pid)
         return found
@@ -328,16 +350,6 @@ def mount_disk(workspace: Workspace) -> bool:
     except OSError:
         return False
     return True
-
-
-def open_files(pid: int) -> set[str]:
-    """Return what a process has open; nothing for one that has gone."""
-    found = set()
-    with suppress(OSError):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
-                found.add(str(link.readlink()))
-    return found
 
 
 def _minutes(first: pd.Timestamp, rows: int) -> pd.DataFrame:

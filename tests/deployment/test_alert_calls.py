@@ -20,7 +20,7 @@ from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.postbox import SECRET, PostBox
 from tests.deployment.test_lives import kill, kill_supervisor, reach, run_on
-from tests.processes import NO_NETWORK, supervisors
+from tests.processes import NO_NETWORK, processes_of
 from tests.venues.server import Fault, Reply
 
 SUPERVISOR = "[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 3\nstop_grace_s = 3\nrestart_limit = 1\n"
@@ -56,7 +56,7 @@ def box(workspace: Workspace) -> Iterator[PostBox]:
         workspace.credentials_file.write_text(f"ALERT_URLS={box.address}\n")
         workspace.credentials_file.chmod(0o600)
         yield box
-        for process in supervisors(workspace):
+        for process in processes_of(workspace):
             process.suspend()  # it would start another one
         deadline_s = monotonic_s() + 20
         while is_locked(sender_lock(workspace)) and monotonic_s() < deadline_s:

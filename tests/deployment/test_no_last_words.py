@@ -16,6 +16,7 @@ from algo_py.deployment.supervisor import lock_path
 from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.test_lives import deploy, reach
+from tests.processes import processes_of
 
 FULL = Path("/dev/full")
 
@@ -57,7 +58,7 @@ def test_a_supervisor_that_cannot_complain_goes_on_caring(workspace: Workspace, 
         supervisor.wait()
 
 
-def test_a_deployment_without_a_last_word_ends_and_never_becomes_a_second_supervisor(
+def test_a_deployment_without_a_last_word_ends_and_never_becomes_a_second_fork_server(
     workspace: Workspace, manager: DeploymentManager
 ) -> None:
     folder = workspace.deployments / "unknown"
@@ -67,20 +68,20 @@ def test_a_deployment_without_a_last_word_ends_and_never_becomes_a_second_superv
     code = (
         "import os, sys; from pathlib import Path\n"
         "from algo_py.clock import SystemClock\n"
-        "from algo_py.deployment.launcher import ForkLauncher\n"
+        "from algo_py.deployment.launcher import ForkServerLauncher\n"
         "from algo_py.settings import Workspace\n"
         "workspace, codes = Workspace(Path(sys.argv[1])), {}\n"
-        "launcher = ForkLauncher(workspace, release=lambda: None)\n"
-        "try:\n"
-        "    launcher.start('unknown')\n"
-        "finally:\n"
-        "    (workspace.deployments / f'went-on-{os.getpid()}').touch()\n"
+        "launcher = ForkServerLauncher(workspace.root)\n"
+        "while launcher.start('unknown') is None:\n"
+        "    launcher.ended()\n"
+        "    SystemClock().sleep(0.05)\n"
         "while not codes:\n"
         "    codes = launcher.ended()\n"
         "    SystemClock().sleep(0.05)\n"
-        "print(codes)"
+        "print(codes)\n"
+        "launcher.close()"
     )
     command = [sys.executable, "-c", code, str(workspace.root)]
     done = subprocess.run(command, env=_buffered(), capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "{'unknown': 1}\n"
-    assert len(list(workspace.deployments.glob("went-on-*"))) == 1
+    assert processes_of(workspace) == []

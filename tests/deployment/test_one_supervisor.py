@@ -49,7 +49,7 @@ def test_the_lock_ends_with_the_supervisor_and_not_with_its_deployments(
 ) -> None:
     save()
     deployment = deploy(manager, bars_per_s=5)
-    [supervisor] = [process for process in supervisors(workspace) if process.pid != deployment.pid]
+    [supervisor] = supervisors(workspace)
     supervisor.send_signal(signal.SIGKILL)
     supervisor.wait(timeout=10)
     assert not is_locked(lock_path(workspace))

@@ -79,7 +79,7 @@ def unit_path(workspace: Workspace) -> Path:
 
 
 def unit_text(workspace: Workspace, python: str) -> str:
-    """Return the unit. Stopping or restarting it ends the supervisor alone: deployments are its cgroup's, but not its own."""
+    """Return the unit. Stopping it ends the supervisor and its fork server: deployments are of its cgroup, and go on."""
     command = " ".join(_quoted(part) for part in (python, "-m", "algo_py.deployment.supervisor", "--stay", str(workspace.root)))
     return f"""[Unit]
 Description=Algo.Py supervisor of {_escaped(str(workspace.root))}
@@ -90,7 +90,7 @@ Type=simple
 ExecStart={command}
 Restart=always
 RestartSec=2
-# The supervisor alone is ended; deployments go on, and the next supervisor adopts them.
+# The supervisor alone is ended, and its fork server ends by itself; deployments go on, and the next supervisor adopts them.
 KillMode=process
 Environment=OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 ARROW_IO_THREADS=1
 

@@ -5,7 +5,6 @@ It sends nothing itself and knows no address; what it does here is a few short q
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from algo_py.deployment.complaints import Complaints
 from algo_py.deployment.processes import is_same_process
 from algo_py.deployment.status import State
 from algo_py.deployment.store import DeploymentRow
-from algo_py.errors import AlgoPyError, InvalidInput, Refused
+from algo_py.errors import AlgoPyError, DatabaseReplaced, InvalidInput, Refused
 from algo_py.orders.halts import ALL, all_halts
 from algo_py.settings import AlertSettings, SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
@@ -44,7 +43,6 @@ class AlertWatch:
         self._workspace = workspace
         # Connections of its own, which hardly wait: a stalled process may hold the write lock, and the supervisor has to end it.
         self._database = database = open_workspace_database(workspace, lock_timeout_s=_LOCK_TIMEOUT_S)
-        os.register_at_fork(after_in_child=database.forget)
         self._clock = SystemClock()
         self._complaints = Complaints()
         self._alarm = Alarm(database, complain=self._complain)
@@ -66,9 +64,21 @@ class AlertWatch:
             try:
                 self._call(rows)
                 self._is_busy = self._see_to_sender()
+            except DatabaseReplaced:
+                raise
             except (AlgoPyError, SQLAlchemyError, OSError) as error:
                 self._complain(f"alerts are not looked after: {error}")
         return self._is_busy
+
+    def close(self) -> None:
+        """Wait a moment for a sender that is at work, then end it. The next one finds what it has not sent."""
+        if self._sender is not None:
+            try:
+                self._sender.wait(_PAUSE_S)
+            except subprocess.TimeoutExpired:
+                self._sender.kill()
+                self._sender.wait()
+            self._sender = None
 
     def _call(self, rows: Sequence[DeploymentRow]) -> None:
         """Raise what the recorded state asks for. Its moments are the keys, so that a successor raises nothing twice."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,7 +14,9 @@ from algo_py.database import Database
 from algo_py.deployment.alerts import AlertKind, raise_alert
 from algo_py.deployment.store import DeploymentStore
 from algo_py.errors import AlgoPyError
-from algo_py.orders.execution import ExecutionLog
+
+if TYPE_CHECKING:
+    from algo_py.orders.execution import ExecutionLog
 
 _RECOVERED = ("ok", "idle", "end")
 _STREAK_MOST = 500

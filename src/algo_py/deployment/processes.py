@@ -27,7 +27,7 @@ _LOCK_PAUSE_S = 0.02
 
 
 class ProcessLock:
-    """An exclusive lock that ends with the process that holds it, however it ends."""
+    """An exclusive lock that ends with the process that holds it, however it ends. What that process forks does not hold it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -43,6 +43,7 @@ class ProcessLock:
                 SystemClock().sleep(_LOCK_PAUSE_S)  # somebody may only be asking whether it is held
             else:
                 self._handle = handle
+                _held.add(self)
                 return self
         os.close(handle)
         raise Conflict(f"{self._path} is locked by another process")
@@ -56,6 +57,7 @@ class ProcessLock:
         os.set_inheritable(handle, False)
         lock = cls(path)
         lock._handle = handle
+        _held.add(lock)
         return lock
 
     @property
@@ -70,6 +72,19 @@ class ProcessLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+            _held.discard(self)
+
+
+_held: set[ProcessLock] = set()
+
+
+def _drop_all() -> None:
+    """In a forked child: a lock is its parent's, and would otherwise last for as long as the child."""
+    for lock in list(_held):
+        lock.drop()
+
+
+os.register_at_fork(after_in_child=_drop_all)
 
 
 def is_locked(path: Path) -> bool:

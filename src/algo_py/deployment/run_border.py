@@ -132,6 +132,8 @@ class RunBorder:
                 heartbeat_at=self._wall.now(),
                 condition=condition,
             )
+        except FATAL:
+            raise
         except (AlgoPyError, SQLAlchemyError) as error:
             # A full disk today; orders are journaled before they are sent, so none of them depends on this.
             self._log.error("run.not_recorded", reason=str(error))

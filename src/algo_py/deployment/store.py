@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from algo_py.database import Database
-from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.status import Condition, State, Wanted
 from algo_py.deployment.tables import deployments, equity_points, runs
 from algo_py.errors import Conflict, NotFound
 from algo_py.orders.risk import Limits
+
+if TYPE_CHECKING:
+    from algo_py.deployment.config import DeploymentConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class DeploymentRow:
 
     id: str
     name: str
-    config: DeploymentConfig
+    written_config: str
+    written_limits: str | None
     created_at: datetime
     wanted: Wanted
     state: State
@@ -54,6 +57,16 @@ class DeploymentRow:
     good_run_at: datetime | None
     failed_runs: int
     bad_runs: int
+
+    @property
+    def config(self) -> DeploymentConfig:
+        """The configuration; reading it loads the engine, which the supervisor does without."""
+        return _config(self.written_config, self.written_limits)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it trades on past bars."""
+        return _is_replay(self.written_config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,15 +331,23 @@ def _upsert(connection: Connection, table: sa.Table, values: dict[str, Any], *, 
 @lru_cache(maxsize=512)
 def _config(text: str, limits: str | None) -> DeploymentConfig:
     """Read a configuration, with the limits in force."""
+    from algo_py.deployment.config import DeploymentConfig
+
     config = DeploymentConfig.model_validate_json(text)
     return config if limits is None else config.model_copy(update={"limits": Limits.model_validate_json(limits)})
+
+
+@lru_cache(maxsize=512)
+def _is_replay(text: str) -> bool:
+    return bool(json.loads(text)["clock"]["kind"] == "replay")
 
 
 def _row(row: Any) -> DeploymentRow:
     return DeploymentRow(
         id=row.id,
         name=row.name,
-        config=_config(row.config, row.limits),
+        written_config=row.config,
+        written_limits=row.limits,
         created_at=row.created_at,
         wanted=Wanted(row.wanted),
         state=State(row.state),

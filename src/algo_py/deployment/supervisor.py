@@ -1,12 +1,13 @@
 """The supervisor: makes the actual state of every deployment equal to the wanted one.
 
 One process a workspace, started on demand, parent of no screen and child of none. What people want stands in the database; it
-forks deployments, notices their ends, restarts crashed ones after a pause, gives up after too many crashes, and ends those that
-should stop. After its own death its successor adopts what still runs.
+has deployments started, notices their ends, restarts crashed ones after a pause, gives up after too many crashes, and ends those
+that should stop. After its own death its successor adopts what still runs.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -14,28 +15,43 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_INTERRUPTED, ForkServerLauncher, Launcher
+
+LOCK_FILE = "supervisor.lock"
+LOCK_HANDLE = "--lock-handle="
+
+
+def _workspace_of(arguments: list[str]) -> Path:
+    return Path(arguments[-1]).resolve()
+
+
+def _is_handed_over(arguments: list[str]) -> bool:
+    """Return whether whoever started this process holds the lock for it."""
+    return any(argument.startswith(LOCK_HANDLE) for argument in arguments)
+
+
+# Before the imports below, which take a while: the fork server, which takes longer, loads at the same time.
+_early = ForkServerLauncher(_workspace_of(sys.argv)) if __name__ == "__main__" and _is_handed_over(sys.argv) else None
+
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.alert_watch import AlertWatch
 from algo_py.deployment.complaints import Complaints
-from algo_py.deployment.config import LiveClock
-from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_INTERRUPTED, ForkLauncher, Launcher
 from algo_py.deployment.logs import tail_log
 from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
-from algo_py.errors import Conflict
+from algo_py.errors import Conflict, DatabaseReplaced
 from algo_py.orders.records import has_open_orders
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
-LOCK_FILE = "supervisor.lock"
-LOCK_HANDLE = "--lock-handle="
 _POLL_S = 0.1
 _PAUSE_AFTER_ERROR_S = 1.0
 _WAIT_FOR_OTHER_S = 1.0
 _STAY = "--stay"
 _CLIENTS_AFTER_S = 2.0
+_CLIENT = "algo_py.finstore.sources.exchange_client"
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -74,12 +90,18 @@ class Supervisor:
         self._has_clients = False
 
     def run(self, *, stay: bool = False) -> None:
-        """Care until asked to stop, left without a workspace, or (unless it is to `stay`) idle for long."""
-        signal.signal(signal.SIGTERM, self._on_stop)
+        """Care until asked to stop, left without a workspace, or (unless it is to `stay`) idle for long.
+
+        Raises DatabaseReplaced: what this process knows is of another database then.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
         idle_since_s = began_s = monotonic_s()
         while not self._stopping and lock_path(self._workspace).exists():
             try:
                 busy = self.step()
+            except DatabaseReplaced:
+                raise
             except Exception:  # noqa: BLE001  the supervisor's own border: a full disk today must not leave nobody to care tomorrow
                 self._complain()
                 self._clock.sleep(_PAUSE_AFTER_ERROR_S)
@@ -99,13 +121,15 @@ class Supervisor:
         for deployment_id, exit_code in exit_codes.items():
             care = self._care_of(deployment_id)
             care.launched, care.exit_code = False, exit_code
-        live = sum(isinstance(row.config.clock, LiveClock) and not row.state.has_ended for row in rows)
+        live = sum(not row.is_replay and not row.state.has_ended for row in rows)
         if live > 1 and not self._has_clients:
             self._load_clients()
         busy = False
         for row in rows:
             try:
                 busy = self._see_to(row) or busy
+            except DatabaseReplaced:
+                raise
             except Exception:  # noqa: BLE001  what goes wrong with one must not keep the others from being looked after
                 self._complain()
                 busy = True
@@ -160,10 +184,14 @@ class Supervisor:
             return
         if monotonic_s() < care.not_before_s:
             return
+        care.not_before_s = monotonic_s() + _PAUSE_AFTER_ERROR_S  # should that fail
+        if self._launcher.start(row.id) is None:
+            care.not_before_s = 0.0  # it is not possible yet
+            return
+        care.not_before_s = 0.0
         care.asked_to_stop_s = None
         care.heard_s = monotonic_s()
         care.launched = True
-        self._launcher.start(row.id)
 
     def _note_crash(self, row: DeploymentRow, care: _Care, exit_code: int | None) -> None:
         now_s = monotonic_s()
@@ -225,17 +253,21 @@ class Supervisor:
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
 
     def _load_clients(self) -> None:
-        """Import the exchanges' client once, before live deployments are forked: each would need the memory for itself.
+        """Load the exchanges' client once, before live deployments are started: each would need the memory for itself.
 
         A replay needs none, and a single first deployment does not wait for it either.
         """
         self._has_clients = True
         sources = self._workspace.settings().data.sources.values()
         if any(source == "binance" or source.startswith("ccxt:") for source in sources):
-            import algo_py.finstore.sources.exchange_client  # noqa: F401
+            self._launcher.load(_CLIENT)
 
     def _care_of(self, deployment_id: str) -> _Care:
         return self._care.setdefault(deployment_id, _Care())
+
+    def close(self) -> None:
+        """End what this process has started but for deployments."""
+        self._alerts.close()
 
     def _on_stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -248,22 +280,37 @@ def main(arguments: list[str]) -> int:
     `--lock-handle=N` whoever started it holds the lock for it, as its open file N.
     """
     stay = _STAY in arguments
-    workspace = Workspace(Path(arguments[-1]).resolve())
+    workspace = Workspace(_workspace_of(arguments))
     lock = _lock(lock_path(workspace), arguments, waits=stay)
     if lock is None:
         return 0
-    database = open_workspace_database(workspace)
-    _load_libraries()
-
-    def release() -> None:
-        lock.drop()
-        database.forget()
-
+    launcher = _early or ForkServerLauncher(workspace.root)
     try:
-        Supervisor(workspace, database, ForkLauncher(workspace, release=release)).run(stay=stay)
+        database = open_workspace_database(workspace)
+        launcher.load(database.driver)
+        supervisor = Supervisor(workspace, database, launcher)
+        try:
+            supervisor.run(stay=stay)
+        except DatabaseReplaced as error:
+            Complaints().say(f"warning: {error}")
+            if lock_path(workspace).exists():
+                launcher.close()
+                supervisor.close()
+                _begin_anew(lock, stay=stay, workspace=workspace)
+        else:
+            database.close()
     finally:
+        launcher.close()
         lock.drop()
     return 0
+
+
+def _begin_anew(lock: ProcessLock, *, stay: bool, workspace: Workspace) -> None:
+    """Become a supervisor that has opened nothing yet, and keep the lock; never returns. Closing the old database properly would
+    write to files that are others' by now."""
+    os.set_inheritable(lock.handle, True)
+    options = [_STAY] * stay + [f"{LOCK_HANDLE}{lock.handle}", str(workspace.root)]
+    os.execv(sys.executable, [sys.executable, "-m", "algo_py.deployment.supervisor", *options])
 
 
 def _lock(path: Path, arguments: list[str], *, waits: bool) -> ProcessLock | None:
@@ -278,14 +325,6 @@ def _lock(path: Path, arguments: list[str], *, waits: bool) -> ProcessLock | Non
             if not waits:
                 return None
             SystemClock().sleep(_WAIT_FOR_OTHER_S)
-
-
-def _load_libraries() -> None:
-    """Import what every deployment needs, once, before the first fork; load the compiled step from its cache."""
-    import algo_py.deployment.worker  # noqa: F401
-    from algo_py.engine.warm_up import warm_up
-
-    warm_up()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from algo_py.deployment.run_border import FATAL, RunBorder, StopRequested
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
-from algo_py.errors import AlgoPyError, AuthFailed, Conflict, DatabaseDown, RateLimited, VenueDown
+from algo_py.errors import AlgoPyError, AuthFailed, Conflict, DatabaseDown, DatabaseReplaced, RateLimited, VenueDown
 from algo_py.finstore import FinStore
 from algo_py.oms import OMS, open_oms
 from algo_py.orders.journal import Journal
@@ -121,9 +121,9 @@ class _Life:
                 ended, reason = State.STOPPED, "stopped by request before its venue was reached, its positions are as they were"
             except _Interrupted:
                 return self._be_interrupted()
-            except DatabaseDown as error:
+            except (DatabaseDown, DatabaseReplaced) as error:
                 self._log.error("deployment.crashed", reason=str(error))
-                return EXIT_FAILED  # the supervisor starts it again, once the database answers
+                return EXIT_FAILED  # the supervisor starts it again, once the database answers, and on the right file
             except AlgoPyError as error:
                 self._log.error("deployment.failed", reason=str(error))
                 ended, reason = State.ERROR, str(error)
@@ -383,6 +383,8 @@ class _Life:
             raise _Interrupted  # the workspace was deleted: there is nothing left to live for
         try:
             self._store.beat(self._config.id, at=self._wall.now(), next_run_at=self._next_run)
+        except FATAL:
+            raise
         except (AlgoPyError, SQLAlchemyError) as error:
             # Without a heartbeat it will be shown as stalled, which is then true; trading goes on when the disk does.
             self._log.warning("deployment.no_heartbeat", reason=str(error))
