@@ -198,7 +198,7 @@ def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server
     assert {(order["status"], order["reason"]) for order in shown["orders"]} == {("DENIED", "entry: halted: the news")}
     assert server.matching.orders == []
     assert invoke("resume", deployment_id).out == "It was neither halted nor paused.\n"
-    assert invoke("resume", "--all").out == "It goes on.\n"
+    assert invoke("resume", "--all").out == "It was halted: the news\nIt goes on.\n"
     assert invoke("show", deployment_id, "--json").json()["status"] == "running"
     assert invoke("halt").code == 2
 

@@ -146,7 +146,7 @@ def test_a_deployment_that_does_not_answer_calls_once(manager: DeploymentManager
     deployment = run_on(manager, replay(manager, bars_per_s=20), 3)
     kill(deployment, signal.SIGSTOP)
     assert "no heartbeat since" in box.wait_for("try: stalled").body
-    manager.wait_until(deployment.id, lambda d: d.status == "running" and d.pid != deployment.pid, timeout_s=30)
+    manager.wait_until(deployment.id, lambda d: d.status == "failing" and d.pid != deployment.pid, timeout_s=30)
     settle(manager)
     assert kinds(manager) == [AlertKind.STALLED]
 
@@ -179,7 +179,7 @@ def test_a_row_of_failures_calls_once_though_its_process_dies(
     workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox
 ) -> None:
     own_strategy(workspace, save, "raise RuntimeError('never')")
-    deployment = run_on(manager, replay(manager, bars_per_s=50), 10)
+    deployment = run_on(manager, replay(manager, bars_per_s=20), 10)
     kill(deployment)
     manager.wait_until(deployment.id, lambda d: d.status == "running" and d.pid != deployment.pid, timeout_s=30)
     run_on(manager, deployment, 10)
@@ -212,8 +212,9 @@ def test_missed_runs_call_once_for_a_row_of_them(manager: DeploymentManager, sav
         kill(deployment, signal.SIGCONT)
         run_on(manager, deployment, 2)
     settle(manager)
-    assert set(kinds(manager)) == {AlertKind.MISSED_RUNS}
-    assert len(kinds(manager)) <= 2
+    assert set(kinds(manager)) == {AlertKind.MISSED_RUNS, AlertKind.NO_DATA}  # the sample's bars are old
+    assert kinds(manager).count(AlertKind.MISSED_RUNS) <= 2
+    assert kinds(manager).count(AlertKind.NO_DATA) == 1
     assert " since " in box.wait_for("try: runs were missed").body
 
 
@@ -222,7 +223,7 @@ def test_what_happened_during_an_outage_arrives_later_though_everything_has_stop
 ) -> None:
     workspace.settings_file.write_text(SUPERVISOR + "idle_exit_s = 2\n" + NO_NETWORK)
     box.fail(Fault(reply=Reply(status=500)), times=1)
-    own_strategy(workspace, save, "raise RuntimeError('never')")
+    own_strategy(workspace, save, "assert len(bars.index) <= 100, 'no more'")
     deployment = replay(manager)
     reach(manager, deployment, "finished", timeout_s=60)
     assert box.wait_for("try: a run failed", timeout_s=100)  # the second attempt comes after half a minute

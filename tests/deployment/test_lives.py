@@ -126,7 +126,8 @@ def test_stopping_ends_the_process_and_keeps_what_it_did(manager: DeploymentMana
     pid, born = deployment.row.pid, deployment.row.pid_created_s
     manager.stop(deployment.id, close_positions=False)
     stopped = reach(manager, deployment, "stopped")
-    assert (stopped.pid, stopped.reason) == (None, "stopped by request")
+    assert stopped.pid is None
+    assert stopped.reason.startswith("stopped by request")
     assert not is_same_process(pid, born)
     assert manager.orders(deployment.id)
     events = [entry["event"] for entry in manager.logs(deployment.id)]
