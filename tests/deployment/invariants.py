@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from algo_py.database import Database
 from algo_py.deployment.protection_rows import ProtectedBy, protection_of
-from algo_py.oms.binance.placing import own_id
+from algo_py.oms.binance.placing import own_id, symbol_id
 from algo_py.orders.ledger import Ledger, fold
 from algo_py.orders.model import Leg, OrderStatus, OrderType, Side
 from algo_py.orders.records import JournaledOrder, entries_of, events_of, orders_of
@@ -47,11 +47,12 @@ class VenueBooks:
         return cls(taken=found["taken"], **numbers)
 
 
-def books_of(matching: Matching) -> VenueBooks:
-    """Return the books of an account at the local Binance; of a pair of stops the wider one counts."""
+def books_of(matching: Matching, symbol: str | None = None) -> VenueBooks:
+    """Return the books of an account at the local Binance, of one symbol or all; of a pair of stops the wider one counts."""
+    orders = [order for order in matching.orders if symbol is None or order.symbol == symbol_id(symbol)]
     stops: dict[str, Decimal] = {}
     traded: dict[str, Decimal] = {}
-    for order in matching.orders:
+    for order in orders:
         own = own_id(order.client_id)
         traded[own] = traded.get(own, Decimal(0)) + order.executed
         if order.is_open and order.type in STOPS:
@@ -59,7 +60,7 @@ def books_of(matching: Matching) -> VenueBooks:
     return VenueBooks(
         stops=stops,
         traded=traded,
-        taken=dict(Counter(order.client_id for order in matching.orders)),
+        taken=dict(Counter(order.client_id for order in orders)),
         balances={asset: balance.free + balance.locked for asset, balance in matching.balances.items()},
         steps={f"{rules.base}/{rules.quote}": Decimal(rules.step_size) for rules in matching.rules.values()},
     )

@@ -31,7 +31,9 @@ from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.store import DeploymentStore
 from algo_py.errors import RateLimited, VenueDown
 from algo_py.finstore import FinStore
+from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.oms import OMS
+from algo_py.oms.binance import client  # noqa: F401  loaded once, not in each life
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import OrderReport, OrderRequest, OrderType, from_float
 from algo_py.settings import Workspace
@@ -50,7 +52,7 @@ SYMBOL = "BTC/USDT"
 BEGIN = datetime(2025, 1, 10, tzinfo=UTC)
 CASH, OWN = Decimal(10_000), Decimal(50)  # OWN: what the trader has of the same asset, which is nobody's to sell
 # Entered after the first bar, the trail moves for two, the exit comes after the fourth; afterwards there is time to try again.
-PATH = ("100", "104", "108", "107", "107", "107.5", "107")
+PATH = ("100", "104", "108", "107", "107", "107.5")
 _HISTORY = 48
 _STRATEGY = """        hours = (bars.close.index.hour - 23) % 24
         known = bars.close > 0
@@ -129,6 +131,7 @@ class PathServer(BinanceTradingServer):
             self.fail(Fault(applies=chance.choice((is_order, is_stop, is_sale, is_cancel)), before=change))
 
     def _fault(self, chance: random.Random, applies: Callable[[Request], bool]) -> Fault:
+        late = chance.choice((is_stop, is_sale))
         return chance.choice(
             (
                 lambda: self.drop(taken=True, applies=applies),
@@ -137,14 +140,14 @@ class PathServer(BinanceTradingServer):
                 lambda: self.server_error(taken=False, applies=applies),
                 lambda: self.nonsense(applies=applies),
                 lambda: self.too_many(0, applies=applies),
-                lambda: self.refuse(-2010, "Account has insufficient balance for requested action.", applies=is_order),
+                lambda: self.refuse(-2010, "Account has insufficient balance for requested action.", applies=late),
                 lambda: self.moves_before(SYMBOL, "60", applies=is_stop),
                 lambda: self.moves_before(SYMBOL, "60", applies=is_cancel),
                 lambda: self.moves_after(SYMBOL, "60", applies=is_order),
             )
         )()
 
-    def _changes(self) -> Sequence[Callable[[], object]]:
+    def _changes(self) -> Sequence[Callable[[], None]]:
         return (
             lambda: self.set_filter(SYMBOL, step_size="0.1", quantity_min="0.1"),
             lambda: self.set_filter(SYMBOL, stops_max=0),
@@ -210,7 +213,7 @@ class Stage:
         return "; ".join(self._live(url, fuse, until=BEGIN + timedelta(hours=len(PATH))))
 
     def recover(self, url: Any) -> str:
-        """Begin where another life has died, look again a few times in a world that is still bad, then in a good one to the end."""
+        """Begin where another life has died, look again while the world is still bad, then go on in a good one."""
         found = [*self._live(url, Fuse(0), until=None)]
         urlopen(self.server.url + _CALM).close()
         found += self._live(url, Fuse(0), until=BEGIN + timedelta(hours=len(PATH)))
@@ -220,7 +223,7 @@ class Stage:
         database = SteppedDatabase(url, fuse)
         pipeline = self._recovered(database, fuse)
         yield from self._check(database, "after recovering")
-        for _ in range(3):
+        for _ in range(1 if until is not None else 3):
             self.clock.move(70.0)
             _try(lambda: pipeline.follow(self.clock.now()))
             yield from self._check(database, "after looking again")
@@ -302,9 +305,7 @@ class Stage:
         if journal.positions():
             yield f"in the end {dict(journal.positions())} is held"
         yield from sold_beyond(database, self.deployment_id)
-        yield from differing(
-            database, self.deployment_id, self._books(), cash=CASH, before={"USDT": CASH, "BTC": OWN}
-        )
+        yield from differing(database, self.deployment_id, self._books(), cash=CASH, before={"USDT": CASH, "BTC": OWN})
         database.close()
 
 
@@ -322,7 +323,7 @@ def stage_in(folder: Path, *, order: OrderChoice | None = None, **backtest: obje
     with PathServer(clock) as server:
         desk = binance_desk.Desk.__new__(binance_desk.Desk)
         desk.server, desk.clock = server, cast("binance_desk.ShiftedClock", clock)
-        desk.limit = binance_desk.SharedLimit("binance path", per_s=1_000, burst=3_000, folder=folder / "limits")
+        desk.limit = SharedLimit("binance path", per_s=1_000, burst=3_000, folder=folder / "limits")
         snapshot = _saved(workspace, backtest)
         chosen = DeploymentRequest(backtest="saved", schedule=OnBarClose(), order=order or OrderChoice())
         template = folder / "template.db"
