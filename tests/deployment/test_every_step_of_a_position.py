@@ -24,7 +24,7 @@ from tests.oms.test_every_step import Fuse
 EVERY_DAY = "ALGO_PY_CRASH_SEEDS" not in os.environ
 SEEDS = int(os.environ.get("ALGO_PY_CRASH_SEEDS", "1"))
 # Every so many-th step on ordinary days; all of them in the long run.
-STRIDE = 7 if EVERY_DAY else 1
+STRIDE = 19 if EVERY_DAY else 1
 
 KINDS: dict[str, dict[str, object]] = {
     "trailing": {"stop_loss": 0.05, "trailing_stop": 0.05},
