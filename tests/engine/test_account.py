@@ -162,3 +162,76 @@ def test_unusable_values_are_refused_by_name() -> None:
         account.execute("A", "BUY", "entry", 1.0, 0.0)
     assert account.execute("A", "SELL", "entry", 1.0, 10.0).denied == "direction_not_allowed"
     assert account.execute("A", "SELL", "exit", 1.0, 10.0).denied == "no_position"
+
+
+def holding(units: float = 10.0, price: float = 100.0, *, trailing: float = 0.1) -> Account:
+    """An account of 10,000 with stops that has bought `units` of A, and seen a high of 120."""
+    account = Account(["A", "B"], PortfolioConfig(initial_cash=10_000.0, stop_loss=0.2, trailing_stop=trailing))
+    account.apply("A", "BUY", units, price, 0.0)
+    account.mark(np.array([110.0, 50.0]), np.array([120.0, 50.0]), np.array([99.0, 50.0]))
+    return account
+
+
+def test_a_split_divides_the_levels_and_leaves_the_worth() -> None:
+    account = holding()
+    assert account.stop_levels("A").stop == pytest.approx(108.0)  # 10 % below the highest price
+    account.adjust("A", units=10.0, cash=0.0, ratio=2.0)
+    assert account.position("A") == 20.0
+    assert account.stop_levels("A").stop == pytest.approx(54.0)
+    account.mark(np.array([55.0, 50.0]), np.array([56.0, 50.0]), np.array([54.5, 50.0]))
+    assert account.equity == pytest.approx(9_000.0 + 20 * 55.0)
+
+
+def test_a_consolidation_pays_for_the_fraction() -> None:
+    account = holding(units=15.0)
+    account.adjust("A", units=1.0 - 15.0, cash=5 * 110.0, ratio=0.1)
+    assert account.position("A") == 1.0
+    assert account.cash == pytest.approx(10_000.0 - 1_500.0 + 550.0)
+    assert account.stop_levels("A").stop == pytest.approx(1_080.0)
+
+
+def test_a_transfer_enlarges_at_its_price_and_leaves_at_none() -> None:
+    account = holding(trailing=0.5)
+    account.adjust("A", units=10.0, cash=0.0, price=200.0)
+    assert account.stop_levels("A").stop == pytest.approx(0.8 * 150.0)  # the stop of the average price
+    account.adjust("A", units=-5.0, cash=0.0)
+    assert account.position("A") == 15.0
+    assert account.stop_levels("A").stop == pytest.approx(0.8 * 150.0)
+    assert account.cash == pytest.approx(9_000.0)
+
+
+def test_units_that_come_in_open_a_position_with_stops() -> None:
+    account = holding()
+    account.adjust("B", units=4.0, cash=0.0, price=60.0)
+    assert account.position("B") == 4.0
+    assert account.stop_levels("B").stop == pytest.approx(54.0)
+    assert account.equity == pytest.approx(9_000.0 + 10 * 110.0 + 4 * 50.0)
+
+
+def test_fees_taken_in_units_are_given_back_in_cash() -> None:
+    account = holding()
+    before = account.equity
+    account.adjust("A", units=-0.5, cash=0.5 * 110.0)
+    assert account.position("A") == 9.5
+    assert account.equity == pytest.approx(before)
+
+
+@pytest.mark.parametrize("units", [-10.0, -11.0])
+def test_what_ends_a_position_ends_its_stops(units: float) -> None:
+    account = holding()
+    account.adjust("A", units=units, cash=0.0)
+    assert account.position("A") == 0.0
+    assert account.stop_levels("A").stop is None
+
+
+def test_an_adjustment_that_cannot_be_is_refused() -> None:
+    account = holding()
+    for name, values in (
+        ("units", {"units": float("nan"), "cash": 0.0}),
+        ("cash", {"units": 0.0, "cash": float("inf")}),
+        ("ratio", {"units": 0.0, "cash": 0.0, "ratio": 0.0}),
+        ("ratio", {"units": 0.0, "cash": 0.0, "ratio": float("nan")}),
+    ):
+        with pytest.raises(InvalidInput, match=name):
+            account.adjust("A", **values)
+    assert account.position("A") == 10.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from algo_py.market import Instrument
 from algo_py.orders.model import Leg, OrderRequest, Side
-from algo_py.orders.risk import Exposure, Limits, below_minimum, check, in_lots, in_ticks, loss_breach
+from algo_py.orders.risk import Exposure, Limits, affordable, below_minimum, check, in_lots, in_parts, in_ticks, loss_breach
 from tests.orders.making import request
 
 HELD = {"BTC/USDT": Decimal(30), "ETH/USDT": Decimal(40)}
@@ -115,3 +117,54 @@ def test_losses_that_reach_a_limit_are_a_breach() -> None:
 def test_limits_that_cannot_be_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Limits.model_validate(values)
+
+
+lots = st.sampled_from([Decimal("0.00001"), Decimal("0.001"), Decimal("0.25"), Decimal(1), Decimal(75)])
+numbers = st.integers(1, 10_000)
+
+
+@given(lots, numbers, st.integers(1, 500), st.integers(1, 500), st.booleans())
+def test_parts_are_orders_that_the_venue_takes_and_the_whole_together(
+    lot: Decimal, count: int, most: int, most_at_market: int, is_market: bool
+) -> None:
+    rules = Instrument(symbol="X", lot_size=lot, quantity_max=lot * most, market_quantity_max=lot * most_at_market)
+    bound = lot * (min(most, most_at_market) if is_market else most)
+    quantity = lot * count
+    parts = in_parts(quantity, rules, is_market=is_market)
+    assert sum(parts) == quantity
+    assert all(0 < part <= bound for part in parts)
+    assert all(part % lot == 0 for part in parts)
+    assert max(parts) - min(parts) <= lot, "as equal as lots allow"
+    assert len(parts) == -(-count // int(bound / lot)), "no more than it takes"
+
+
+def test_what_has_no_bound_goes_out_whole() -> None:
+    assert in_parts(Decimal(5), None, is_market=True) == [Decimal(5)]
+    assert in_parts(Decimal(5), Instrument(symbol="X"), is_market=True) == [Decimal(5)]
+    bound = Instrument(symbol="X", lot_size=Decimal(10), quantity_max=Decimal(5))
+    assert in_parts(Decimal(20), bound, is_market=True) == [Decimal(20)], "a bound below a lot cannot be meant"
+
+
+money = st.decimals(Decimal(0), Decimal(100_000), places=2)
+
+
+@given(lots, numbers, st.decimals(Decimal("0.01"), Decimal(100_000), places=4), money)
+def test_what_cash_pays_is_paid_and_a_lot_more_is_not(lot: Decimal, count: int, unit_cost: Decimal, cash: Decimal) -> None:
+    rules, quantity = Instrument(symbol="X", lot_size=lot), lot * count
+    found = affordable(quantity, unit_cost, cash, rules)
+    assert 0 <= found <= quantity
+    assert found % lot == 0
+    assert found * unit_cost <= cash * (1 + Decimal("1e-9")) + lot * unit_cost * Decimal("1e-9")
+    assert found == quantity or (found + lot) * unit_cost > cash
+
+
+@given(numbers, st.decimals(Decimal("0.01"), Decimal(1000), places=4), money)
+def test_without_lots_as_much_as_cash_pays_is_left(count: int, unit_cost: Decimal, cash: Decimal) -> None:
+    assume(count * unit_cost > cash)
+    found = affordable(Decimal(count), unit_cost, cash, None)
+    assert cash - unit_cost * Decimal("2e-8") <= found * unit_cost <= cash
+
+
+def test_nothing_is_affordable_without_cash() -> None:
+    for cash in (Decimal(0), Decimal(-5)):
+        assert affordable(Decimal(3), Decimal(10), cash, RULES) == 0

@@ -15,12 +15,14 @@ _TRIES = 5
 
 
 def closing_orders(journal: Journal, guard: Guard, *, deployment_id: str, bar_time: datetime) -> Sequence[OrderRequest]:
-    """Return a market order for each position that has no order under way; none for one that was tried often enough.
+    """Return a market order for each position that no order closes yet; none for one that was tried often enough.
 
     The id counts the tries that have ended, so that asking again after a crash gives the same order.
     """
     opened = journal.orders(only_open=True)
-    busy = {order.request.symbol for order in opened if order.request.type is not OrderType.STOP}
+    busy = {
+        order.request.symbol for order in opened if order.request.type is not OrderType.STOP and order.request.leg is Leg.EXIT
+    }
     found = []
     for symbol, position in journal.positions().items():
         tried = journal.count_of(symbol, bar_time=bar_time, reason=CLOSED_ON_STOPPING)

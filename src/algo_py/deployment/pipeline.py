@@ -126,6 +126,7 @@ class Pipeline:
         self._strategy_timeout_s = strategy_timeout_s
         self._is_in_doubt = False
         self._was_incomplete = False
+        self._is_ending = False
         self._next_stops_s = 0.0
         self._protector = Protector(
             config,
@@ -294,6 +295,7 @@ class Pipeline:
         To be called again as long as something is. Entries that wait are cancelled; an order that closes is followed like any
         other, and one that failed is tried again a few times.
         """
+        self._is_ending = True
         self._feed.see_opens(now)
         self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None)
         self._take(self._executor.cancel_entries("the deployment is being stopped"))
@@ -310,6 +312,7 @@ class Pipeline:
 
     def stop_entering(self, now: datetime) -> None:
         """Cancel entries that wait: nobody will look at what they were decided for any more."""
+        self._is_ending = True
         self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None)
         self._take(self._executor.cancel_entries("the deployment is being stopped"))
         self._protect()
@@ -340,7 +343,9 @@ class Pipeline:
             self._take(fills)
 
     def _comes_too_late(self, now: datetime) -> Callable[[datetime], bool]:
-        """Return whether an entry decided on the bar with this open time is by now older than one bar."""
+        """Return whether an entry decided on the bar with this open time is by now older than one bar. Any is, once it ends."""
+        if self._is_ending:
+            return lambda _bar_time: True
         calendar, timeframe = self._config.market.calendar, self._config.timeframe
         return lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta
 
@@ -367,10 +372,11 @@ class Pipeline:
         return planned
 
     def _opinion(self, bars: Bars, signals: Signals, first_new: int, incomplete: Mapping[str, str]) -> Opinion:
-        """Return what counts now. A symbol whose order is still open gives no opinion: its outcome comes first."""
-        waiting = {
-            order.request.symbol for order in self._journal.orders(only_open=True) if order.request.type is not OrderType.STOP
-        }
+        """Return what counts now. A symbol whose order is still open is not entered: its outcome comes first. Only an exit that
+        is under way keeps it from being left."""
+        opened = [order.request for order in self._journal.orders(only_open=True) if order.request.type is not OrderType.STOP]
+        waiting = {request.symbol for request in opened}
+        leaving = {request.symbol for request in opened if request.leg is Leg.EXIT}
         if waiting:
             self._log.info("run.order_still_open", symbols=sorted(waiting))
         held = self._fold.positions
@@ -383,8 +389,8 @@ class Pipeline:
             late_entries=self._config.late_entries,
             open_already=self._open_already(bars, signals),
         )
-        free = np.array([symbol not in waiting for symbol in bars.symbols])
-        complete = free & np.array([symbol not in incomplete for symbol in bars.symbols])
+        free = np.array([symbol not in leaving for symbol in bars.symbols])
+        complete = np.array([symbol not in waiting and symbol not in incomplete for symbol in bars.symbols])
         return Opinion(
             entries=found.entries & complete,
             exits=found.exits & free,

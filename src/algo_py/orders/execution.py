@@ -247,7 +247,9 @@ class Executor:
             denial = self._guard.judge(fitting).denial
         if denial is not None:
             return self._deny(fitting, denial)
-        before = self.cancel_resting(request.symbol, "its position is closed by another order")
+        # What is still to be bought would be held afterwards; where that cannot be found out, what is held leaves all the same.
+        before = self._cancel_sent_entries(request.symbol, "its position is closed")
+        before += self.cancel_resting(request.symbol, "its position is closed by another order")
         if self._resting(request.symbol):
             # The venue has not said what became of the stop: with both at work the position could be sold twice.
             self._warn("order.waits_for_stop", fitting, "the venue has not said yet what became of the stop")
@@ -390,6 +392,15 @@ class Executor:
             for order in self._journal.orders(only_open=True)
             if order.request.symbol == symbol and order.request.type is OrderType.STOP
         ]
+
+    def _cancel_sent_entries(self, symbol: str, reason: str) -> list[Fill]:
+        """Cancel entries of a symbol that the venue may have; one that is planned beside the exit belongs to a reversal."""
+        entries = [
+            order
+            for order in self._journal.orders(only_open=True)
+            if order.request.symbol == symbol and order.request.leg is Leg.ENTRY and order.status is not OrderStatus.PLANNED
+        ]
+        return [fill for order in entries for fill in self._cancel(order, reason)]
 
     def _cancel(self, order: JournaledOrder, reason: str) -> list[Fill]:
         self._tick()

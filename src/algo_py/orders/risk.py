@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -135,13 +135,13 @@ def in_parts(quantity: Decimal, rules: Instrument | None, *, is_market: bool) ->
     most = min((bound for bound in bounds if bound), default=quantity)
     if rules is None or quantity <= most or most < rules.lot_size:
         return [quantity]
-    count = int(-(-quantity // most))
-    while True:
-        each = in_lots(quantity / count, rules)
-        last = quantity - each * (count - 1)
-        if last <= most:
-            return [last, *[each] * (count - 1)]
-        count += 1
+    count = int((quantity / in_lots(most, rules)).to_integral_value(ROUND_CEILING))
+    each = in_lots(quantity / count, rules)
+    left = quantity - each * count
+    larger = int(left // rules.lot_size) if rules.lot_size else 0
+    parts = [each + rules.lot_size] * larger + [each] * (count - larger)
+    parts[-1] += left - larger * rules.lot_size  # less than a lot, and nothing where the quantity has whole ones
+    return parts
 
 
 def in_lots(quantity: Decimal, rules: Instrument) -> Decimal:
