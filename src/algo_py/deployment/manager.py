@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from algo_py.amounts import distance, far_from, plain
 from algo_py.backtest import Snapshot
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.deployment.alerts import Alert, newest_alerts
-from algo_py.deployment.booking import Booking, book
+from algo_py.deployment.booking import Booking, book, reference_price
 from algo_py.deployment.by_hand import Outcome, report_by_hand
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
@@ -185,12 +186,17 @@ class DeploymentManager:
         whole = halt_of(self._database, row.id)
         return [*([] if whole is None else [whole]), *halted_symbols(self._database, row.id).values()]
 
-    def book(self, id_or_name: str, booking: Booking) -> str:
+    def book(self, id_or_name: str, booking: Booking, *, far_price: bool = False) -> str:
         """Book what happened to a deployment's ledger by other hands; return what was booked, in words.
 
-        One that lives takes it over within seconds. Raises NotFound, InvalidInput, Refused.
+        One that lives takes it over within seconds. A price more than 20 % away from the newest that is known of the symbol is
+        refused unless `far_price` says that it is meant. Raises NotFound, InvalidInput, Refused.
         """
-        return book(self._database, self._clock, self._known(id_or_name), booking)
+        return book(self._database, self._clock, self._known(id_or_name), booking, far_price=far_price)
+
+    def reference_price(self, id_or_name: str, symbol: str) -> Decimal | None:
+        """Return the newest price that a deployment knows of a symbol, None where it knows none."""
+        return reference_price(self._database, self._known(id_or_name).id, symbol)
 
     def runs(self, id_or_name: str, *, last: int = 100) -> Sequence[RunRow]:
         """Return the newest runs, oldest first."""
