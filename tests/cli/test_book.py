@@ -10,21 +10,18 @@ from typing import Any
 
 import pytest
 
-from algo_py.clock import SystemClock, monotonic_s, parse_time
-from algo_py.deployment import DeploymentManager, DeploymentRequest
+from algo_py.clock import SystemClock, monotonic_s
+from algo_py.deployment import DeploymentManager
 from algo_py.deployment.protection_rows import ProtectedBy, Protection, write_protection
-from algo_py.deployment.schedule import OnBarClose
-from algo_py.deployment.status import State, Wanted
-from algo_py.deployment.store import DeploymentStore
 from algo_py.orders.halts import HaltedBy, halt
 from algo_py.orders.journal import Journal
-from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, from_float
+from algo_py.orders.model import OrderStatus, OrderType, Side
 from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
+from tests.holding import SYMBOL, make_holding, order_of
 
 from .conftest import RUN, Invoke, Outcome
 
-SYMBOL = "BTC/USDT"
 HELD = ("--symbol", SYMBOL)
 
 
@@ -45,46 +42,9 @@ class Holding:
 def holding(workspace: Path, invoke: Invoke) -> Iterator[Holding]:
     assert invoke(*RUN, "--start", "2025-01-01", "--end", "2025-03-01", "--stop-loss", "0.1", "--save", "first").code == 0
     place = Workspace(workspace)
-    manager = DeploymentManager(place)
-    config, _ = manager.configure(DeploymentRequest(backtest="first", schedule=OnBarClose(), name="mine"))
-    database, now = open_workspace_database(place), SystemClock().now()
-    store = DeploymentStore(database)
-    store.add(config, created_at=now)
-    store.want(config.id, Wanted.STOPPED, at=now)
-    store.set_state(config.id, State.STOPPED, reason="stopped by request", at=now)
-    (place.deployments / config.id).mkdir(parents=True)
-    initial = from_float(config.backtest.initial_cash)
-    journal = Journal(database, SystemClock(), deployment_id=config.id, venue="paper", initial_cash=initial)
-    journal.plan_now(_order("bought", Side.BUY))
-    journal.mark("bought", OrderStatus.SUBMITTING)
-    fill = Fill(
-        trade_id="first-trade",
-        client_order_id="bought",
-        symbol=SYMBOL,
-        side=Side.BUY,
-        quantity=Decimal(2),
-        price=Decimal(100),
-        fee=Decimal("0.2"),
-        time=now,
-    )
-    journal.record(OrderReport(client_order_id="bought", venue_order_id="1", status=OrderStatus.FILLED, fills=(fill,)))
-    yield Holding(config.id, place, manager)
+    database = open_workspace_database(place)
+    yield Holding(make_holding(place, database, backtest="first", name="mine"), place, DeploymentManager(place))
     database.close()
-
-
-def _order(own_id: str, side: Side, type_: OrderType = OrderType.MARKET) -> OrderRequest:
-    return OrderRequest(
-        client_order_id=own_id,
-        symbol=SYMBOL,
-        side=side,
-        leg=Leg.ENTRY if side is Side.BUY else Leg.EXIT,
-        quantity=Decimal(2),
-        bar_time=parse_time("2025-01-02"),
-        reference_price=Decimal(100),
-        type=type_,
-        stop_price=Decimal(90) if type_ is OrderType.STOP else None,
-        reason="entry" if side is Side.BUY else "stop_loss",
-    )
 
 
 def refused(code: int, outcome: Outcome) -> str:
@@ -193,9 +153,9 @@ def test_what_was_booked_wrong_is_answered_by_a_counter_entry_once(invoke: Invok
     assert invoke(*sale).code == 0
     [booked] = invoke("book", "list", "mine", "--json").json()
     # What was sold of it keeps the purchase from being taken back.
-    assert "would hold -0.5 BTC/USDT" in refused(3, invoke("book", "correct", "mine", "first-trade"))
+    assert "would hold -0.5 BTC/USDT" in refused(3, invoke("book", "correct", "mine", "trade-mine"))
     assert invoke("book", "correct", "mine", booked["entry_id"], "--note", "twice").code == 0
-    assert (holding.quantity(), holding.manager.ledger("mine").cash) == (2, Decimal("9799.8"))
+    assert (holding.quantity(), holding.manager.ledger("mine").cash) == (Decimal(2), Decimal("9799.8"))
     [_, counter] = invoke("book", "list", "mine", "--json").json()
     assert (counter["kind"], counter["reverses"], counter["quantity"]) == ("correction", booked["entry_id"], 0.5)
     assert "is booked already" in refused(3, invoke("book", "correct", "mine", booked["entry_id"]))
@@ -221,7 +181,7 @@ def test_what_holds_is_not_cleared_unless_told_to_and_comes_back(invoke: Invoke,
 def test_an_open_order_is_named_before_it_is_forgotten(invoke: Invoke, holding: Holding) -> None:
     database = open_workspace_database(holding.workspace)
     journal = Journal(database, SystemClock(), deployment_id=holding.id, venue="paper")
-    journal.plan_now(_order("resting", Side.SELL, OrderType.STOP))
+    journal.plan_now(order_of("resting", Side.SELL, OrderType.STOP))
     journal.mark("resting", OrderStatus.SUBMITTING)
     journal.mark("resting", OrderStatus.ACCEPTED)
     database.close()

@@ -29,6 +29,10 @@ _BOOKED = "-booked"
 _SAY_SO = "If it is right, say so: --far-price."
 
 
+class FarPrice(Refused):
+    """A price far from what is known of its symbol: it is booked once somebody says that it is meant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeMade:
     """Units that were bought or sold for this ledger, not by it. price and fee in quote currency."""
@@ -90,8 +94,8 @@ def book(
 ) -> str:
     """Book what happened to a deployment's ledger, durably; return what was booked, in words.
 
-    Raises InvalidInput for numbers that cannot be, Refused for more than is held and for a price far from what is known of the
-    symbol unless `far_price` says that it is meant, NotFound for what is to be corrected.
+    Raises InvalidInput for numbers that cannot be, Refused for more than is held FarPrice for a price far from what is known of
+    the symbol unless `far_price` says that it is meant, NotFound for what is to be corrected.
     """
     journal = _journal_of(database, clock, row)
     # In a replay what is booked happens when the replay is, not today.
@@ -149,9 +153,9 @@ def reference_price(database: Database, deployment_id: str, symbol: str) -> Deci
 def _refuse_far_price(database: Database, row: DeploymentRow, symbol: str, price: Decimal) -> None:
     known = reference_price(database, row.id, symbol)
     if known is None:
-        raise Refused(f"no price of {symbol} is known here that {plain(price)} could be compared with", remedy=_SAY_SO)
+        raise FarPrice(f"no price of {symbol} is known here that {plain(price)} could be compared with", remedy=_SAY_SO)
     if far_from(price, known):
-        raise Refused(f"price {plain(price)} is {distance(price, known)}", remedy=_SAY_SO)
+        raise FarPrice(f"price {plain(price)} is {distance(price, known)}", remedy=_SAY_SO)
 
 
 def _journal_of(database: Database, clock: Clock, row: DeploymentRow) -> Journal:
