@@ -117,7 +117,7 @@ def test_a_key_that_ends_while_it_trades_halts_it_once_until_a_person_resumes(
     told = [entry for entry in _log(invoke, deployment_id) if entry["event"] == "deployment.halted"]
     assert len(told) == 1
     server.trading.key = whole
-    assert invoke("resume", deployment_id).out == "It goes on.\n"
+    assert invoke("resume", deployment_id).out.endswith("It goes on.\n")
     assert _until(invoke, deployment_id, "running")["status"] == "running"
 
 
@@ -144,7 +144,7 @@ def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server
     assert {(order["status"], order["reason"]) for order in shown["orders"]} == {("DENIED", "entry: halted: the news")}
     assert server.matching.orders == []
     assert invoke("resume", deployment_id).out == "It was neither halted nor paused.\n"
-    assert invoke("resume", "--all").out == "It goes on.\n"
+    assert invoke("resume", "--all").out == "It was halted: the news\nIt goes on.\n"
     assert invoke("show", deployment_id, "--json").json()["status"] == "running"
     assert invoke("halt").code == 2
 

@@ -52,10 +52,8 @@ def holding(workspace: Workspace, database: Database, saved: Snapshot) -> str:
 def test_a_visit(serve: Serve, sit_down: Open, manager: DeploymentManager, holding: str) -> None:
     person = sit_down(serve())
     person.opens("deployment")
-    assert "Held without protection mine holds 2 BTC/USDT: a stop on paper acts while its process runs" in person.alerts()
-    person.page.screenshot(path="/tmp/page_0.png", full_page=True)
+    assert "Not protected: mine holds 2 BTC/USDT: a stop on paper acts while its process runs" in person.alerts()
     look_at_its_positions(person)
-    person.page.screenshot(path="/tmp/page_1.png", full_page=True)
     book_a_sale(person, manager)
     clear_it_all_the_same(person, manager)
     bring_it_back(person, manager)
@@ -78,7 +76,6 @@ def book_a_sale(person: Person, manager: DeploymentManager) -> None:
     sell(person, quantity="0.5", price="65")
     expect(person.page.get_by_text("Price 65 is 35 % below the reference 100.")).to_be_visible()
     assert manager.ledger("mine").positions[SYMBOL].quantity == 2
-    person.page.screenshot(path="/tmp/page_2.png", full_page=True)
     person.presses("Do not book it")
     expect(person.page.get_by_text("is 35 % below")).not_to_be_visible()
     person.presses("Book it")
@@ -87,7 +84,6 @@ def book_a_sale(person: Person, manager: DeploymentManager) -> None:
     assert manager.ledger("mine").positions[SYMBOL].quantity == Decimal("1.5")
     assert person.row("Booked", "trade")["Units"] == "-0.5"
     person.sees("Quantity", "")
-    person.page.screenshot(path="/tmp/page_3.png", full_page=True)
 
 
 def sell(person: Person, *, quantity: str, price: str) -> None:
@@ -99,7 +95,6 @@ def sell(person: Person, *, quantity: str, price: str) -> None:
 def clear_it_all_the_same(person: Person, manager: DeploymentManager) -> None:
     person.presses("Clear")
     expect(person.page.get_by_text("mine holds 1.5 BTC/USDT (bought for 150.00 USDT)")).to_be_visible()
-    person.page.screenshot(path="/tmp/page_4.png", full_page=True)
     person.presses("Keep it on the list")
     expect(person.page.get_by_text("bought for 150.00 USDT")).not_to_be_visible()
     assert [one.name for one in manager.list()] == ["mine"]

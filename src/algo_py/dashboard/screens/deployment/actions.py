@@ -64,7 +64,7 @@ def asked_about_clearing() -> None:
     asked = state.clearing()
     if asked is None:
         return
-    st.error(f"**{plain(asked.text)}**")
+    st.error(f"**{plain(asked.text)}.** Once it is cleared nobody looks after that any more.")
     with st.container(horizontal=True):
         st.button("Clear although it holds", key="deployment.clear_holding", on_click=_clear_holding, args=(asked.id, asked.name))
         st.button("Keep it on the list", key="deployment.clear_not", on_click=state.ask_about_clearing, args=(None,))
@@ -91,14 +91,13 @@ def _say_what_is_watched(ours: Clients, chosen: Deployment) -> None:
     """Say which orders stay at the venue when its positions are kept, and that somebody looks after them."""
     stays = [order for order in ours.deployments.open_orders(chosen.id) if order.request.leg is Leg.EXIT]
     if stays:
-        st.markdown(
-            "With its positions kept these orders stay, and its process goes on watching them:\n"
-            + "\n".join(f"- {plain(str(order))}" for order in stays)
-        )
+        is_watching = chosen.status is Status.WATCHING
+        said = "Its process watches" if is_watching else "With its positions kept, its process goes on watching"
+        st.markdown(f"{said} what stays open:\n" + "\n".join(f"- {plain(str(order))}" for order in stays))
 
 
 def _clock_buttons(ours: Clients, chosen: Deployment) -> None:
-    is_alive = not chosen.status.has_ended and chosen.status is not Status.STOPPING
+    is_alive = not chosen.status.has_ended and chosen.status not in (Status.STOPPING, Status.WATCHING)
     halts = [one for one in ours.deployments.halts(chosen.id) if one.scope != ALL]
     if chosen.status is Status.PAUSED or halts:
         _button("Resume", _resume, chosen, enabled=True, tip="Lifts its halts, or lets its replay go on")
@@ -145,10 +144,10 @@ def _halt(deployment_id: str, name: str) -> None:
 def _resume(deployment_id: str, name: str) -> None:
     with told():
         halts = clients().deployments.resume(deployment_id).halts
-        lifted = [f"It was halted: {one.reason}." if one.symbol is None else f"{one.symbol}: {one.reason}." for one in halts]
+        told_of = [f"{one.symbol or 'All of it'} was halted: {one.reason.rstrip('.')}." for one in halts]
         if any(one.by == HaltedBy.RECONCILIATION for one in halts):
-            lifted.append("What still differs is halted again: book what happened.")
-        state.tell(" ".join([f"{name} goes on.", *lifted]))
+            told_of.append("What still differs is halted again: book what happened.")
+        state.tell(" ".join([f"{name} may enter again." if halts else f"{name} goes on.", *told_of]))
 
 
 def _restart(deployment_id: str, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -14,14 +15,15 @@ from algo_py.dashboard.clients import Clients, clients
 from algo_py.dashboard.components.table import Cell, Column, Row, table
 from algo_py.dashboard.format import DASH, plain
 from algo_py.dashboard.screens.deployment import state
-from algo_py.dashboard.screens.deployment.actions import told
 from algo_py.deployment import Deployment
 from algo_py.deployment.booking import Booking, CashMoved, Correction, FarPrice, Split, TradeMade, Transfer
 from algo_py.deployment.report import booked_json
+from algo_py.errors import AlgoPyError
 from algo_py.orders.model import Side
 
 _TRADE, _TRANSFER, _SPLIT, _CASH, _CORRECT = "Trade", "Transfer", "Split or bonus", "Cash", "Correction"
 _PENDING, _FORM = "deployment.booking.pending", "deployment.booking.form"
+_PROBLEM = "deployment.booking.problem"
 _HEIGHT = 170
 _COLUMNS: Final = (
     Column("Time"),
@@ -64,8 +66,22 @@ def _form(deployment: Deployment) -> None:
         note = fields.text(st, "Note", required=False)
         pressed = st.form_submit_button("Book it", type="primary")
     if pressed:
-        with told():
+        with _told_in_place():
+            st.session_state[_PROBLEM] = st.session_state[_PENDING] = None
             _book(deployment, read(note()))
+        st.rerun()
+    problem = st.session_state.get(_PROBLEM)
+    if problem:
+        st.error(plain(problem))
+
+
+@contextmanager
+def _told_in_place() -> Iterator[None]:
+    """Keep a refusal for the form, where it stays until the next try: the page draws itself anew each second."""
+    try:
+        yield
+    except AlgoPyError as error:
+        st.session_state[_PROBLEM] = str(error)
 
 
 def _book(deployment: Deployment, booking: Booking, *, far_price: bool = False) -> None:
@@ -93,8 +109,9 @@ def _ask(deployment: Deployment) -> None:
         st.rerun()
     if is_right:
         st.session_state[_PENDING] = None
-        with told():
+        with _told_in_place():
             _book(deployment, asked.booking, far_price=True)
+        st.rerun()
 
 
 def _list(ours: Clients, deployment: Deployment) -> None:

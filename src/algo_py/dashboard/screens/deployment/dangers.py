@@ -24,13 +24,11 @@ def unprotected(ours: Clients) -> Unprotected:
 
 def show_unprotected(found: Unprotected) -> None:
     """Say it in red, one line each; nothing where there is nothing to say."""
-    if found:
-        lines = (f"- {plain(row.name)} holds {_told(one)}" for row, one in found)
-        st.error("**Held without protection**\n" + "\n".join(lines))
-
-
-def _told(one: Protection) -> str:
-    return f"**{exact(one.quantity)} {plain(one.symbol)}**: {plain(one.reason)}"
+    told = [f"{plain(row.name)} holds **{exact(one.quantity)} {plain(one.symbol)}**: {plain(one.reason)}" for row, one in found]
+    if len(told) == 1:
+        st.error(f"**Not protected:** {told[0]}")
+    elif told:
+        st.error("**Not protected:**\n" + "\n".join(f"- {line}" for line in told))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

@@ -48,6 +48,7 @@ def row_of(deployment: Deployment) -> Row:
     """Return the line; what is not known yet is a dash."""
     row, config = deployment.row, deployment.config
     backtest = config.backtest
+    makes_no_runs = row.state.has_ended or deployment.status is Status.WATCHING
     counts = (("missed", row.missed_runs), ("failed", row.failed_runs))
     bad = ", ".join(f"{count:,} {what}" for what, count in counts if count)
     return Row(
@@ -60,7 +61,7 @@ def row_of(deployment: Deployment) -> Row:
             Cell(backtest.strategy, note=f"{backtest.timeframe.value} {listed(backtest.symbols, 2)}"),
             Cell(config.oms),
             Cell(f"{row.runs:,}", note=bad),
-            Cell(DASH if row.state.has_ended else moment(row.next_run_at), note=clock_of(deployment)),
+            Cell(DASH if makes_no_runs else moment(row.next_run_at), note=clock_of(deployment)),
             Cell(number(row.cash)),
             Cell(number(row.equity), note=config.market.quote_currency),
         ),
