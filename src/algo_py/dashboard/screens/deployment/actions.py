@@ -99,9 +99,10 @@ def _say_what_is_watched(ours: Clients, chosen: Deployment) -> None:
 def _clock_buttons(ours: Clients, chosen: Deployment) -> None:
     is_alive = not chosen.status.has_ended and chosen.status not in (Status.STOPPING, Status.WATCHING)
     halts = [one for one in ours.deployments.halts(chosen.id) if one.scope != ALL]
-    if chosen.status is Status.PAUSED or halts:
+    is_paused = chosen.row.state is State.PAUSED
+    if is_paused or halts:
         _button("Resume", _resume, chosen, enabled=True, tip="Lifts its halts, or lets its replay go on")
-    if chosen.status is Status.PAUSED or any(one.symbol is None for one in halts):
+    if is_paused or any(one.symbol is None for one in halts):
         pass  # there is nothing more to halt, nor to pause
     elif isinstance(chosen.config.clock, Replay):
         _button("Pause", _pause, chosen, enabled=is_alive, tip="Lets the replay's clock stand still")
