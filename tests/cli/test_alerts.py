@@ -15,11 +15,7 @@ from tests.deployment.postbox import SECRET, PostBox
 from tests.venues.binance_trading import BinanceTradingServer
 from tests.venues.server import Fault, Reply
 
-from . import test_at_venues
-from .conftest import Invoke
-
-# Binance with minutes up to now, and a saved backtest that always wants to be in.
-server, typed = test_at_venues.server, test_at_venues.typed
+from .conftest import Invoke, deploy_live
 
 
 @pytest.fixture
@@ -84,7 +80,7 @@ def test_without_addresses_there_is_nothing_to_test(workspace: Path, invoke: Inv
 def test_an_order_that_the_venue_refuses_calls(typed: Path, invoke: Invoke, server: BinanceTradingServer, box: PostBox) -> None:
     _put_addresses(typed, box.address)
     server.fail(server.refuse(-2010, "Account has insufficient balance for requested action."), times=1)
-    deployment_id = test_at_venues._deploy(invoke)
+    deployment_id = deploy_live(invoke)
     told = box.wait_for("first: an order was rejected", timeout_s=40)
     assert told.body.startswith("BUY ")
     assert "insufficient balance" in told.body

@@ -3,76 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import psutil
 import pytest
 
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.settings import Workspace
 from tests.oms.binance_desk import KEY, SECRET
-from tests.processes import processes_of, stop_everything
+from tests.processes import processes_of
 from tests.venues.binance_trading import BinanceTradingServer
 from tests.venues.telegram import CHAT, TOKEN, TelegramServer
 
-from .conftest import Invoke
-
-STRATEGY = '''from algo_py.strategy import Bars, Signals, Strategy
-
-
-class AlwaysIn(Strategy):
-    """Hold whatever there is."""
-
-    @property
-    def warm_up_bars(self) -> int:
-        return 1
-
-    def run(self, bars: Bars) -> Signals:
-        return Signals(entries=bars.close > 0, exits=bars.close < 0)
-'''
-SYMBOL = "BTC/USDT"
-BARS = ("--market", "crypto_binance", "--timeframe", "1m", "--symbols", SYMBOL)
-
-
-@pytest.fixture
-def server() -> Iterator[BinanceTradingServer]:
-    with BinanceTradingServer(key=KEY, secret=SECRET) as server:
-        server.list_symbol(SYMBOL, "100")
-        server.deposit("USDT", "10000")
-        server.matching.fee_asset = "USDT"
-        now = pd.Timestamp(datetime.now(UTC)).floor("min")
-        index = pd.date_range(now - pd.Timedelta(minutes=60), periods=90, freq="min", unit="us", name="open_time")
-        close = np.full(len(index), 100.0)
-        bars = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": close}
-        server.set_bars(SYMBOL, "1m", pd.DataFrame(bars, index=index))
-        yield server
-
-
-@pytest.fixture
-def typed(workspace: Path, server: BinanceTradingServer, invoke: Invoke) -> Iterator[Path]:
-    (workspace / "strategies" / "always.py").write_text(STRATEGY)
-    secrets = workspace / "config" / ".env"
-    secrets.write_text(f"BINANCE_API_KEY={KEY}\nBINANCE_API_SECRET={SECRET}\nBINANCE_BASE_URL={server.url}\n")
-    secrets.chmod(0o600)
-    start = (datetime.now(UTC) - timedelta(minutes=50)).isoformat()
-    assert invoke("data", "fetch", *BARS, "--start", start).code == 0
-    run = ("backtest", "run", "always-in", *BARS, "--size", "0.5", "--stop-loss", "0.1", "--save", "first")
-    assert invoke(*run).code == 0
-    yield workspace
-    stop_everything(Workspace(workspace))
-
-
-def _deploy(invoke: Invoke, oms: str = "binance") -> str:
-    start = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
-    outcome = invoke("deploy", "first", "--oms", oms, "--every", "1s", "--start", start, "--json")
-    assert outcome.code == 0, outcome.err
-    return str(outcome.json()["id"])
+from .conftest import Invoke, deploy_live
 
 
 def _shown(invoke: Invoke, deployment_id: str, *, orders: int) -> dict[str, list[dict[str, object]]]:
@@ -88,7 +33,7 @@ def _shown(invoke: Invoke, deployment_id: str, *, orders: int) -> dict[str, list
 def test_the_whole_way_and_no_secret_on_it(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:
     assert "configured" in invoke("oms").out
     assert "connected" in invoke("oms", "--check", "binance").out
-    deployment_id = _deploy(invoke)
+    deployment_id = deploy_live(invoke)
     shown = _shown(invoke, deployment_id, orders=2)
     entry, stop = shown["orders"]
     assert (entry["type"], entry["status"], entry["side"]) == ("MARKET", "FILLED", "BUY")
@@ -119,7 +64,7 @@ def test_in_a_chat_a_person_says_what_happened(typed: Path, invoke: Invoke, serv
         (typed / "config" / ".env").write_text(
             f"BINANCE_BASE_URL={server.url}\nTELEGRAM_BASE_URL={telegram.url}\nTELEGRAM_BOT_TOKEN={TOKEN}\nTELEGRAM_CHAT_ID={CHAT}\n"
         )
-        deployment_id = _deploy(invoke, "telegram")
+        deployment_id = deploy_live(invoke, "telegram")
         [order] = _shown(invoke, deployment_id, orders=1)["orders"]
         [message] = telegram.messages
         assert (order["status"], str(order["client_order_id"]) in message.text) == ("ACCEPTED", True)
@@ -147,7 +92,7 @@ def test_a_key_that_the_venue_refuses_is_said_and_trades_nothing(
     checked = invoke("oms", "--check", "binance")
     assert checked.code == 1
     assert "refused" in checked.out
-    deployment_id = _deploy(invoke)
+    deployment_id = deploy_live(invoke)
     deadline_s = monotonic_s() + 20
     while (shown := invoke("show", deployment_id, "--json").json())["status"] != "error" and monotonic_s() < deadline_s:
         SystemClock().sleep(0.2)
@@ -162,7 +107,7 @@ def test_a_key_that_the_venue_refuses_is_said_and_trades_nothing(
 def test_a_key_that_ends_while_it_trades_halts_it_once_until_it_is_accepted_again(
     typed: Path, invoke: Invoke, server: BinanceTradingServer
 ) -> None:
-    deployment_id = _deploy(invoke)
+    deployment_id = deploy_live(invoke)
     _shown(invoke, deployment_id, orders=2)
     whole = server.trading.key
     server.trading.key = replace(whole, secret="anotherone")
@@ -190,7 +135,7 @@ def _log(invoke: Invoke, deployment_id: str) -> list[dict[str, Any]]:
 
 def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server: BinanceTradingServer) -> None:
     assert invoke("halt", "--all", "--reason", "the news").code == 0
-    deployment_id = _deploy(invoke)
+    deployment_id = deploy_live(invoke)
     deadline_s = monotonic_s() + 20
     while not (shown := invoke("show", deployment_id, "--json").json())["orders"] and monotonic_s() < deadline_s:
         SystemClock().sleep(0.2)
@@ -205,5 +150,5 @@ def test_halted_it_sends_nothing_and_says_so(typed: Path, invoke: Invoke, server
 
 def test_the_processes_of_a_test_are_found(typed: Path, invoke: Invoke) -> None:
     """The negative control of the look at processes: there are some to look at."""
-    _deploy(invoke)
+    deploy_live(invoke)
     assert any(process.pid != psutil.Process().pid for process in processes_of(Workspace(typed)))

@@ -57,6 +57,9 @@ def test_a_life(invoke: Invoke, deployed: str) -> None:
     assert invoke("limits", "mine", "--json").json()["max_order_notional"] == "50"
     assert "max_order_notional must be greater than 0" in refused(invoke, 2, "limits", "mine", "--max-order-notional", "-1")
     assert invoke("limits", "mine", "--max-order-notional", "none").code == 0
+    assert invoke("limits", "mine", "--json").json()["price_collar_fraction"] == "0.05"
+    assert invoke("limits", "mine", "--price-collar", "none", "--json").json()["price_collar_fraction"] is None
+    assert invoke("limits", "mine", "--max-daily-loss", "500", "--json").json()["price_collar_fraction"] is None
 
     assert invoke("halt", "mine", "--reason", "a look").code == 0
     assert "halted: a look" in invoke("ps").out

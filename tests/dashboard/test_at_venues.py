@@ -102,10 +102,25 @@ def test_from_the_form_to_the_orders(
         _look_at(person, name)
         orders = person.page.get_by_role("table", name="Orders")
         expect(orders.get_by_role("row").filter(has_text="FILLED").first).to_contain_text("BTC/USDT")
+    _stop_and_see_what_is_watched(person, manager)
     secrets = (KEY, SECRET, TOKEN.partition(":")[2])
     assert not any(secret in person.page.content() for secret in secrets)
     assert len(binance.matching.orders) >= 1
     assert "done at 100" in telegram.messages[0].text
+
+
+def _stop_and_see_what_is_watched(person: Person, manager: DeploymentManager) -> None:
+    _look_at(person, "binance")
+    person.chooses("View", "Positions")
+    eventually(lambda: person.row("Protection", "BTC/USDT")["Protected by"] == "stop at the venue", "its stop is shown")
+    person.unfolds("Stop", "Keep positions")
+    expect(person.page.get_by_text("With its positions kept, its process goes on watching")).to_be_visible()
+    expect(person.page.get_by_role("listitem").filter(has_text="STOP SELL")).to_be_visible()
+    person.presses("Keep positions")
+    eventually(lambda: person.row("Deployments", "binance")["Status"] == "watching", "it goes on watching its stop")
+    person.stops(what="Close positions")
+    eventually(lambda: person.row("Deployments", "binance")["Status"] == "stopped", "its positions are closed")
+    assert manager.ledger("binance").positions == {}
 
 
 def _runs(person: Person, name: str) -> bool:

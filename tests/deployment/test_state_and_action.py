@@ -97,14 +97,14 @@ class World:
         """Let time pass, and look after orders and positions as a worker does."""
         for _ in range(times):
             self.clock.move(70.0)
+            self.border._next_try_s = 0.0
+            self.border.try_credentials(self.pipeline.try_credentials)
             try:
                 self.pipeline.follow(self.clock.now())
             except AuthFailed as error:
                 self.border.halt_without_credentials(str(error))
             except VenueError:
                 continue
-            else:
-                self.border.lift_halt_of_credentials()
 
     def there(self, symbol: str = HELD) -> Decimal:
         balance = self.server.matching.balance(symbol.partition("/")[0])

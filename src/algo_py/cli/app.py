@@ -17,6 +17,7 @@ from algo_py import __version__
 from algo_py.cli import (
     alerts,
     backtest,
+    book,
     data,
     deployments,
     lifecycle,
@@ -47,7 +48,23 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_main_options)
-    for group in (workspace, up, data, strategies, backtest, sweep, deployments, logs, lifecycle, venues, login, alerts, service):
+    groups = (
+        workspace,
+        up,
+        data,
+        strategies,
+        backtest,
+        sweep,
+        deployments,
+        logs,
+        lifecycle,
+        book,
+        venues,
+        login,
+        alerts,
+        service,
+    )
+    for group in groups:
         group.register(app)
     return app
 

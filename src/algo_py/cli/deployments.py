@@ -17,6 +17,7 @@ from algo_py.cli.deployment_options import (
     MaxPositionNotional,
     PriceCollar,
     checked,
+    limits_of,
     manager_of,
     shown_status,
 )
@@ -87,7 +88,6 @@ def deploy(
     from algo_py.deployment.config import OrderChoice
     from algo_py.deployment.report import deployment_json
     from algo_py.deployment.status import Status
-    from algo_py.orders.risk import Limits
 
     request = DeploymentRequest(
         backtest=backtest,
@@ -100,16 +100,17 @@ def deploy(
         initial_cash=cash,
         size=size,
         params=parameters_of(param or []),
-        limits=checked(
-            Limits,
-            max_order_notional=max_order_notional,
-            max_position_notional=max_position_notional,
-            max_gross_exposure=max_gross_exposure,
-            max_open_positions=max_open_positions,
-            max_orders_per_day=max_orders_per_day,
-            price_collar_fraction=price_collar,
-            max_daily_loss=max_daily_loss,
-            max_drawdown_fraction=max_drawdown,
+        limits=limits_of(
+            {
+                "max_order_notional": max_order_notional,
+                "max_position_notional": max_position_notional,
+                "max_gross_exposure": max_gross_exposure,
+                "max_open_positions": max_open_positions,
+                "max_orders_per_day": max_orders_per_day,
+                "price_collar_fraction": price_collar,
+                "max_daily_loss": max_daily_loss,
+                "max_drawdown_fraction": max_drawdown,
+            }
         ),
         order=checked(
             OrderChoice,

@@ -17,6 +17,7 @@ from algo_py.cli.deployment_options import (
     MaxPositionNotional,
     PriceCollar,
     checked,
+    limits_of,
     manager_of,
     shown_status,
 )
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 180.0
-_NO_LIMIT = "none"
 
 
 def register(app: typer.Typer) -> None:
@@ -124,8 +124,6 @@ def limits(
     as_json: JsonFlag = False,
 ) -> None:
     """Show a deployment's limits, or change those that are named; `none` takes one away. They hold from its next run on."""
-    from algo_py.orders.risk import Limits
-
     manager = manager_of(context)
     found = manager.show(deployment)
     given = {
@@ -138,9 +136,8 @@ def limits(
         "max_daily_loss": max_daily_loss,
         "max_drawdown_fraction": max_drawdown,
     }
-    changed = {name: None if text == _NO_LIMIT else text for name, text in given.items() if text is not None}
-    if changed:
-        found = manager.set_limits(found.id, checked(Limits, **found.config.limits.model_dump() | changed))
+    if any(text is not None for text in given.values()):
+        found = manager.set_limits(found.id, limits_of(given, found.config.limits))
     values = found.config.limits.model_dump(mode="json")
     if as_json:
         print_json(values)

@@ -8,20 +8,29 @@ it over within seconds.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from algo_py.amounts import distance, far_from, plain
 from algo_py.clock import Clock
 from algo_py.database import Database
+from algo_py.deployment.config import Replay
 from algo_py.deployment.store import DeploymentRow
 from algo_py.errors import InvalidInput, NotFound, Refused
 from algo_py.orders.entries import EntryKind, LedgerEntry
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
-from algo_py.orders.records import entries_of, fills_of, venue_of
+from algo_py.orders.records import entries_of, events_of, fills_of, newest_of, venue_of
 
 BY_PERSON = "a person"
+_BOOKED = "-booked"
+_SAY_SO = "If it is right, say so: --far-price."
+
+
+class FarPrice(Refused):
+    """A price far from what is known of its symbol: it is booked once somebody says that it is meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +89,32 @@ class Correction:
 Booking = TradeMade | Transfer | Split | CashMoved | Correction
 
 
-def book(database: Database, clock: Clock, row: DeploymentRow, booking: Booking, *, by: str = BY_PERSON) -> str:
+def book(
+    database: Database, clock: Clock, row: DeploymentRow, booking: Booking, *, by: str = BY_PERSON, far_price: bool = False
+) -> str:
     """Book what happened to a deployment's ledger, durably; return what was booked, in words.
 
-    Raises InvalidInput for numbers that cannot be, Refused for more than is held, NotFound for what is to be corrected.
+    Raises InvalidInput for numbers that cannot be, Refused for more than is held FarPrice for a price far from what is known of
+    the symbol unless `far_price` says that it is meant, NotFound for what is to be corrected.
     """
     journal = _journal_of(database, clock, row)
-    now = clock.now()
+    # In a replay what is booked happens when the replay is, not today.
+    is_replay = isinstance(row.config.clock, Replay)
+    now = row.clock_at if is_replay and row.clock_at is not None else clock.now()
+    if isinstance(booking, (TradeMade, Transfer)) and booking.price is not None and not far_price:
+        _check_symbol(row, booking.symbol)
+        _check_above_0(price=booking.price)
+        _refuse_far_price(database, row, booking.symbol, booking.price)
     if isinstance(booking, TradeMade):
         return _book_trade(journal, row, booking, now)
     if isinstance(booking, Correction):
         entry = _counter_entry(database, row, booking, by=by, at=now)
+        left = journal.held(entry.symbol) + entry.quantity
+        if left < 0:
+            raise Refused(
+                f"without {booking.of} the ledger would hold {plain(left)} {entry.symbol}",
+                remedy="Correct first what was sold of it.",
+            )
     else:
         entry = _entry(journal, row, booking, by=by, at=now)
     if not journal.book(entry):
@@ -98,6 +122,40 @@ def book(database: Database, clock: Clock, row: DeploymentRow, booking: Booking,
     parts = [f"{entry.quantity.normalize():+f} {entry.symbol}"] if entry.quantity else []
     parts += [f"{entry.cash.normalize():+f} {row.config.market.quote_currency}"] if entry.cash else []
     return f"{entry.kind} {', '.join(parts) or entry.symbol} ({entry.entry_id})"
+
+
+def booked_trades(fills: Iterable[Fill]) -> list[Fill]:
+    """Return those of a deployment's fills that were booked by hand."""
+    return [fill for fill in fills if fill.trade_id.endswith(_BOOKED)]
+
+
+def reference_price(database: Database, deployment_id: str, symbol: str) -> Decimal | None:
+    """Return the newest price that a deployment knows of a symbol, in units of today: of a fill, an entry, or an order decided.
+
+    None where it knows none.
+    """
+    known: Decimal | None = None
+    known_at: datetime | None = None
+    for event in events_of(database, deployment_id):
+        if event.symbol != symbol:
+            continue
+        if isinstance(event, LedgerEntry) and event.kind is EntryKind.SPLIT and event.ratio:
+            known = None if known is None else known / event.ratio
+            known_at = event.time
+        elif event.price is not None:
+            known, known_at = event.price, event.time
+    newest = newest_of(database, deployment_id, symbol)
+    if newest is not None and newest.request.reference_price > 0 and (known_at is None or newest.planned_at > known_at):
+        return newest.request.reference_price
+    return known
+
+
+def _refuse_far_price(database: Database, row: DeploymentRow, symbol: str, price: Decimal) -> None:
+    known = reference_price(database, row.id, symbol)
+    if known is None:
+        raise FarPrice(f"no price of {symbol} is known here that {plain(price)} could be compared with", remedy=_SAY_SO)
+    if far_from(price, known):
+        raise FarPrice(f"price {plain(price)} is {distance(price, known)}", remedy=_SAY_SO)
 
 
 def _journal_of(database: Database, clock: Clock, row: DeploymentRow) -> Journal:
@@ -137,7 +195,7 @@ def _book_trade(journal: Journal, row: DeploymentRow, trade: TradeMade, now: dat
         reason=f"booked by hand{f': {trade.note}' if trade.note else ''}"[:64],
     )
     fill = Fill(
-        trade_id=f"{own_id}-booked",
+        trade_id=f"{own_id}{_BOOKED}",
         client_order_id=own_id,
         symbol=trade.symbol,
         side=trade.side,
@@ -154,6 +212,8 @@ def _entry(journal: Journal, row: DeploymentRow, booking: Transfer | Split | Cas
     entry_id = f"book-{row.id}-{secrets.token_hex(4)}"
     if isinstance(booking, CashMoved):
         _check_finite(amount=booking.amount)
+        if booking.amount + journal.ledger.cash < 0:
+            raise Refused(f"{row.name} has {journal.ledger.cash:,.2f} in cash", remedy="No more than that can be paid out.")
         symbol = row.config.backtest.symbols[0]  # with separate cash, the first symbol's pool
         return LedgerEntry(
             entry_id=entry_id,

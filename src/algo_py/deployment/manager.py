@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from algo_py.amounts import distance, far_from, plain
 from algo_py.backtest import Snapshot
 from algo_py.clock import Clock, SystemClock, monotonic_s
 from algo_py.deployment.alerts import Alert, newest_alerts
-from algo_py.deployment.booking import Booking, book
+from algo_py.deployment.booking import Booking, book, reference_price
 from algo_py.deployment.by_hand import Outcome, report_by_hand
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.logs import Entry, LogPosition, read_log, tail_and_position, tail_log, whole_log
@@ -83,6 +84,10 @@ class Resumed:
         return bool(self.halts) or self.was_paused
 
 
+class StillHolds(Refused):
+    """What is to be cleared holds something, or has open orders: close it, or say that it is cleared all the same."""
+
+
 class DeploymentManager:
     """Deploy, watch, stop and clear the deployments of one workspace."""
 
@@ -139,6 +144,10 @@ class DeploymentManager:
         """Return a deployment's orders in the order in which they were decided."""
         return orders_of(self._database, self._known(id_or_name).id)
 
+    def open_orders(self, id_or_name: str) -> Sequence[JournaledOrder]:
+        """Return the orders of a deployment to which more may still happen: stops that rest, entries that wait."""
+        return orders_of(self._database, self._known(id_or_name).id, only_open=True)
+
     def fills(self, id_or_name: str) -> Sequence[Fill]:
         """Return a deployment's fills in the order in which they were recorded."""
         return fills_of(self._database, self._known(id_or_name).id)
@@ -173,11 +182,27 @@ class DeploymentManager:
                 reason="its process has not looked at it yet" if is_wanted else "no stop is configured",
                 since=row.since,
             )
-            if not is_alive and one.by in (ProtectedBy.WORKER, ProtectedBy.EXIT):
+            if not is_alive and isinstance(row.config.clock, Replay):
+                one = replace(one, by=ProtectedBy.NONE, is_wanted=False, reason="what a replay holds is nobody's")
+            elif not is_alive and one.by in (ProtectedBy.WORKER, ProtectedBy.EXIT):
                 one = replace(one, by=ProtectedBy.NONE, reason=f"its process is not running; {one.reason}")
-            if not is_alive and one.by is ProtectedBy.VENUE_STOP and row.config.oms == "paper":
+            elif not is_alive and one.by is ProtectedBy.VENUE_STOP and row.config.oms == "paper":
                 one = replace(one, by=ProtectedBy.NONE, reason="a stop on paper acts while its process runs")
             found.append(one)
+        return found
+
+    def unprotected(self) -> Sequence[tuple[DeploymentRow, Protection]]:
+        """Return what deployments on the list hold without the protection that it should have, with its deployment.
+
+        Of those that live, their worker's word counts; the ledger of one that does not live is read only if it held something.
+        """
+        told = unprotected(self._database)
+        found: list[tuple[DeploymentRow, Protection]] = []
+        for row in self._store.all():
+            if is_locked(self._workspace.deployments / row.id / "lock"):
+                found += [(row, one) for one in told.get(row.id, [])]
+            elif any(one.is_wanted for one in protection_of(self._database, row.id)):
+                found += [(row, one) for one in self.protection(row.id) if one.is_missing]
         return found
 
     def halts(self, id_or_name: str) -> Sequence[Halt]:
@@ -186,12 +211,17 @@ class DeploymentManager:
         whole = halt_of(self._database, row.id)
         return [*([] if whole is None else [whole]), *halted_symbols(self._database, row.id).values()]
 
-    def book(self, id_or_name: str, booking: Booking) -> str:
+    def book(self, id_or_name: str, booking: Booking, *, far_price: bool = False) -> str:
         """Book what happened to a deployment's ledger by other hands; return what was booked, in words.
 
-        One that lives takes it over within seconds. Raises NotFound, InvalidInput, Refused.
+        One that lives takes it over within seconds. A price more than 20 % away from the newest that is known of the symbol is
+        refused unless `far_price` says that it is meant. Raises NotFound, InvalidInput, Refused.
         """
-        return book(self._database, self._clock, self._known(id_or_name), booking)
+        return book(self._database, self._clock, self._known(id_or_name), booking, far_price=far_price)
+
+    def reference_price(self, id_or_name: str, symbol: str) -> Decimal | None:
+        """Return the newest price that a deployment knows of a symbol, None where it knows none."""
+        return reference_price(self._database, self._known(id_or_name).id, symbol)
 
     def runs(self, id_or_name: str, *, last: int = 100) -> Sequence[RunRow]:
         """Return the newest runs, oldest first."""
@@ -350,7 +380,7 @@ class DeploymentManager:
             left = self._left_behind(deployment)
             if left and not holding:
                 if id_or_name is not None:
-                    raise Refused(
+                    raise StillHolds(
                         f"{deployment.name} {left}",
                         remedy=f"Close it: algo-py stop {deployment.name} --close-positions; or clear it with --holding.",
                     )

@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from algo_py.clock import format_time
+from algo_py.deployment.booking import BY_PERSON, booked_trades
+from algo_py.orders.model import Side
 
 if TYPE_CHECKING:
     from algo_py.deployment.manager import Deployment, DeploymentManager
     from algo_py.deployment.protection_rows import Protection
     from algo_py.orders.entries import LedgerEntry
+    from algo_py.orders.ledger import Position
     from algo_py.orders.model import Fill
     from algo_py.orders.records import JournaledOrder
 
@@ -56,10 +59,7 @@ def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, A
     ledger = manager.ledger(deployment.id)
     return {
         **deployment_json(deployment),
-        "positions": [
-            {"symbol": p.symbol, "quantity": _number(p.quantity), "average_price": _number(p.average_price)}
-            for p in ledger.positions.values()
-        ],
+        "positions": [position_json(position) for position in ledger.positions.values()],
         "protection": [protection_json(one) for one in manager.protection(deployment.id)],
         "halts": [
             {"symbol": one.symbol, "reason": one.reason, "by": one.by, "at": format_time(one.at)}
@@ -78,6 +78,15 @@ def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, A
             }
             for run in manager.runs(deployment.id)
         ],
+    }
+
+
+def position_json(position: Position) -> dict[str, Any]:
+    """Return one position."""
+    return {
+        "symbol": position.symbol,
+        "quantity": _number(position.quantity),
+        "average_price": _number(position.average_price),
     }
 
 
@@ -110,6 +119,32 @@ def entry_json(entry: LedgerEntry) -> dict[str, Any]:
         "by": entry.by,
         "note": entry.note,
     }
+
+
+def booked_json(manager: DeploymentManager, deployment_id: str) -> list[dict[str, Any]]:
+    """Return everything that changed a deployment's ledger and was no order of its own, oldest first.
+
+    A trade that was booked by hand has the kind `trade`, signed units and cash, and its `trade_id` as `entry_id`.
+    """
+    notes = {order.request.client_order_id: order.request.reason for order in manager.orders(deployment_id)}
+    found = [(entry.time, entry_json(entry)) for entry in manager.entries(deployment_id)]
+    for fill in booked_trades(manager.fills(deployment_id)):
+        signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+        trade = {
+            "entry_id": fill.trade_id,
+            "time": format_time(fill.time),
+            "symbol": fill.symbol,
+            "kind": "trade",
+            "quantity": _number(signed),
+            "cash": _number(-signed * fill.price - fill.fee),
+            "price": _number(fill.price),
+            "ratio": None,
+            "reverses": None,
+            "by": BY_PERSON,
+            "note": notes.get(fill.client_order_id, ""),
+        }
+        found.append((fill.time, trade))
+    return [told for _, told in sorted(found, key=lambda one: one[0])]
 
 
 def order_json(order: JournaledOrder) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The selected deployment: its log as it is written, and beside it orders, positions or equity."""
+"""The selected deployment: its log as it is written, and beside it one view of what it does and holds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
 from algo_py.dashboard.figures import account_figure
 from algo_py.dashboard.format import counted, exact, moment, number, plain, price
 from algo_py.dashboard.screens.deployment.alerts import show_alerts
+from algo_py.dashboard.screens.deployment.booking import show_booking
 from algo_py.dashboard.screens.deployment.limits import edit_limits
+from algo_py.dashboard.screens.deployment.positions import show_positions
 from algo_py.deployment import Deployment
 from algo_py.orders.model import OrderStatus
 from algo_py.orders.records import JournaledOrder
 
-_EQUITY, _ORDERS, _POSITIONS, _LIMITS, _ALERTS = "Equity", "Orders", "Positions", "Limits", "Alerts"
+_EQUITY, _ORDERS, _POSITIONS, _BOOKING, _LIMITS, _ALERTS = "Equity", "Orders", "Positions", "Booking", "Limits", "Alerts"
 _LOG_ENTRIES = 300
 _ORDERS_SHOWN = 200
 _HEIGHT = 340
@@ -47,7 +49,6 @@ _ORDER_COLUMNS: Final = (
     Column("Fee", is_number=True),
     Column("Status"),
 )
-_POSITION_COLUMNS: Final = (Column("Symbol"), Column("Quantity", is_number=True), Column("Average price", is_number=True))
 
 
 def show_detail(ours: Clients, deployment: Deployment) -> None:
@@ -72,7 +73,7 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
     with right:
         view = st.segmented_control(
             "View",
-            [_EQUITY, _ORDERS, _POSITIONS, _LIMITS, _ALERTS],
+            [_EQUITY, _ORDERS, _POSITIONS, _BOOKING, _LIMITS, _ALERTS],
             default=_EQUITY,
             required=True,
             key="deployment.view",
@@ -82,7 +83,9 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
         if view == _ORDERS:
             _orders(ours, deployment)
         elif view == _POSITIONS:
-            _positions(ours, deployment)
+            show_positions(ours, deployment)
+        elif view == _BOOKING:
+            show_booking(ours, deployment)
         elif view == _LIMITS:
             edit_limits(deployment)
         elif view == _ALERTS:
@@ -149,17 +152,3 @@ def _order_row(order: JournaledOrder) -> Row:
             Cell(order.status.value, note=order.reason.replace("_", " "), tone=_ORDER_TONES.get(order.status, "busy")),
         ),
     )
-
-
-def _positions(ours: Clients, deployment: Deployment) -> None:
-    ledger = ours.deployments.ledger(deployment.id)
-    currency = deployment.config.market.quote_currency
-    rows = [
-        Row(position.symbol, (Cell(position.symbol), Cell(exact(position.quantity)), Cell(price(position.average_price))))
-        for position in ledger.positions.values()
-    ]
-    if rows:
-        table("Positions", _POSITION_COLUMNS, rows, key="deployment.positions", height=_HEIGHT - 28)
-    else:
-        st.info("No open position.")
-    st.caption(f"Cash {number(ledger.cash)} {currency}, fees paid {number(ledger.fees_paid)} {currency}")

@@ -16,7 +16,11 @@ TONES: Final[Mapping[Status, Tone]] = {
     Status.WAITING: "busy",
     Status.RUNNING: "good",
     Status.PAUSED: "busy",
+    Status.UNPROTECTED: "bad",
     Status.HALTED: "bad",
+    Status.FAILING: "bad",
+    Status.NO_DATA: "bad",
+    Status.WATCHING: "busy",
     Status.LATE: "bad",
     Status.STALLED: "bad",
     Status.RESTARTING: "bad",
@@ -44,7 +48,9 @@ def row_of(deployment: Deployment) -> Row:
     """Return the line; what is not known yet is a dash."""
     row, config = deployment.row, deployment.config
     backtest = config.backtest
-    missed = f"{row.missed_runs:,} missed" if row.missed_runs else ""
+    makes_no_runs = row.state.has_ended or deployment.status is Status.WATCHING
+    counts = (("missed", row.missed_runs), ("failed", row.failed_runs))
+    bad = ", ".join(f"{count:,} {what}" for what, count in counts if count)
     return Row(
         deployment.id,
         (
@@ -54,8 +60,8 @@ def row_of(deployment: Deployment) -> Row:
             Cell(moment(row.started_at)),
             Cell(backtest.strategy, note=f"{backtest.timeframe.value} {listed(backtest.symbols, 2)}"),
             Cell(config.oms),
-            Cell(f"{row.runs:,}", note=missed),
-            Cell(DASH if row.state.has_ended else moment(row.next_run_at), note=clock_of(deployment)),
+            Cell(f"{row.runs:,}", note=bad),
+            Cell(DASH if makes_no_runs else moment(row.next_run_at), note=clock_of(deployment)),
             Cell(number(row.cash)),
             Cell(number(row.equity), note=config.market.quote_currency),
         ),
@@ -65,7 +71,11 @@ def row_of(deployment: Deployment) -> Row:
 def status_cell(deployment: Deployment) -> Cell:
     """Return the status as a badge, with its reason and since when under it."""
     since = f"since {moment(deployment.since)}"
-    note = f"{deployment.reason}; {since}" if deployment.reason else since
+    parts = [deployment.reason, since] if deployment.reason else [since]
+    if deployment.status in (Status.FAILING, Status.NO_DATA):
+        good_at = deployment.row.good_run_at
+        parts.append("no run was good yet" if good_at is None else f"last good run {moment(good_at)}")
+    note = "; ".join(parts)
     return Cell(deployment.status.value, note=note, tone=TONES[deployment.status])
 
 

@@ -13,6 +13,7 @@ from algo_py.clock import monotonic_s
 from algo_py.dashboard.components.parameter_form import ParameterField
 
 _LOADED, _SELECTED, _NOTICE = "deployment.loaded", "deployment.selected", "deployment.notice"
+_CLEARING = "deployment.clearing"
 _NEWS_S = 20.0
 
 
@@ -37,6 +38,15 @@ class Notice:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Clearing:
+    """A deployment that was to be cleared and holds something; `text` says what."""
+
+    id: str
+    name: str
+    text: str
+
+
 def loaded() -> Loaded | None:
     """Return what was loaded last, None after it was closed or deployed."""
     found: Loaded | None = st.session_state.get(_LOADED)
@@ -57,6 +67,7 @@ def selected() -> str | None:
 def select(deployment_id: str) -> None:
     """Look at another deployment, or with an empty id at none."""
     st.session_state[_SELECTED] = deployment_id
+    ask_about_clearing(None)
 
 
 def notice() -> Notice | None:
@@ -73,3 +84,14 @@ def tell(text: str, *, kind: Literal["success", "error"] = "success") -> None:
 def tell_nothing() -> None:
     """Take away what is told: something else is being done."""
     st.session_state[_NOTICE] = None
+
+
+def clearing() -> Clearing | None:
+    """Return what a person is asked about before it is cleared."""
+    found: Clearing | None = st.session_state.get(_CLEARING)
+    return found
+
+
+def ask_about_clearing(asked: Clearing | None) -> None:
+    """Ask about one before it is cleared, or ask no more."""
+    st.session_state[_CLEARING] = asked

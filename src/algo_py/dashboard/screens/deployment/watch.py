@@ -14,7 +14,8 @@ from algo_py.dashboard.components.errors import page_border
 from algo_py.dashboard.components.table import table
 from algo_py.dashboard.format import plain
 from algo_py.dashboard.screens.deployment import state
-from algo_py.dashboard.screens.deployment.actions import actions, archive_actions, notices
+from algo_py.dashboard.screens.deployment.actions import actions, archive_actions, asked_about_clearing, notices
+from algo_py.dashboard.screens.deployment.dangers import show_unprotected, unprotected
 from algo_py.dashboard.screens.deployment.detail import show_detail
 from algo_py.dashboard.screens.deployment.rows import COLUMNS, row_of
 from algo_py.deployment import Deployment
@@ -35,8 +36,10 @@ def _watch(ours: Clients) -> None:
     shelf = st.session_state.get("deployment.shelf", CURRENT)
     deployments = list(reversed(ours.deployments.list(cleared=shelf == ARCHIVE)))
     chosen = _selected(deployments)
+    found = unprotected(ours) if shelf == CURRENT else []
     if shelf == CURRENT:
         notices(ours, deployments)
+        show_unprotected(found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Deployments ({len(deployments)})", anchor=False, width="content")
         st.segmented_control(
@@ -57,6 +60,7 @@ def _watch(ours: Clients) -> None:
             actions(ours, deployments, chosen)
         else:
             archive_actions(chosen)
+    asked_about_clearing()
     table(
         "Deployments",
         COLUMNS,
@@ -69,6 +73,8 @@ def _watch(ours: Clients) -> None:
     if chosen is None:
         st.caption("Select a deployment to see its log, orders, positions and equity.")
     else:
+        if len({row.id for row, _ in found}) > 1:  # above the table they stand among those of others
+            show_unprotected([(row, one) for row, one in found if row.id == chosen.id])
         show_detail(ours, chosen)
 
 

@@ -14,6 +14,7 @@ from algo_py.dashboard.components.heading import heading
 from algo_py.dashboard.components.table import Cell, Column, Row, table
 from algo_py.dashboard.context import BACKTEST, DEPLOYMENT, Context
 from algo_py.dashboard.format import DASH, counted, listed, moment, number, percent, period, plain
+from algo_py.dashboard.screens.deployment.dangers import show_unprotected, unprotected
 from algo_py.dashboard.screens.deployment.rows import clock_of, status_cell
 from algo_py.deployment import Deployment
 from algo_py.finstore import Coverage
@@ -42,6 +43,7 @@ def show(context: Context) -> None:
 
 def _deployments(context: Context, deployments: Sequence[Deployment]) -> None:
     st.subheader("Deployments", anchor=False)
+    show_unprotected(unprotected(context.clients))
     if not deployments:
         st.info("Nothing is deployed. A saved backtest is deployed with one click.")
     else:
