@@ -146,7 +146,7 @@ def test_a_deployment_that_does_not_answer_calls_once(manager: DeploymentManager
     deployment = run_on(manager, replay(manager, bars_per_s=20), 3)
     kill(deployment, signal.SIGSTOP)
     assert "no heartbeat since" in box.wait_for("try: stalled").body
-    manager.wait_until(deployment.id, lambda d: d.status == "failing" and d.pid != deployment.pid, timeout_s=30)
+    manager.wait_until(deployment.id, lambda d: d.status == "running" and d.pid != deployment.pid, timeout_s=30)
     settle(manager)
     assert kinds(manager) == [AlertKind.STALLED]
 
@@ -181,7 +181,7 @@ def test_a_row_of_failures_calls_once_though_its_process_dies(
     own_strategy(workspace, save, "raise RuntimeError('never')")
     deployment = run_on(manager, replay(manager, bars_per_s=20), 10)
     kill(deployment)
-    manager.wait_until(deployment.id, lambda d: d.status == "running" and d.pid != deployment.pid, timeout_s=30)
+    manager.wait_until(deployment.id, lambda d: d.status == "failing" and d.pid != deployment.pid, timeout_s=30)
     run_on(manager, deployment, 10)
     manager.stop(deployment.id, close_positions=False)
     reach(manager, deployment, "stopped")

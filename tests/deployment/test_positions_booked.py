@@ -197,8 +197,8 @@ def test_a_booking_is_answered_by_its_counter_entry(tell: Tell) -> None:
     [
         TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal("NaN"), price=Decimal(1)),
         TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal(1), price=Decimal(0)),
-        TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal(1), price=Decimal(1), fee=Decimal(2)),
-        TradeMade(symbol="DOGE/USDT", side=Side.BUY, quantity=Decimal(1), price=Decimal(1)),
+        TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal(1), price=Decimal(100), fee=Decimal(200)),
+        TradeMade(symbol="DOGE/USDT", side=Side.BUY, quantity=Decimal(1), price=Decimal(100)),
         Transfer(symbol="BTC/USDT", quantity=Decimal("Infinity")),
         Split(symbol="BTC/USDT", ratio=Decimal(-2)),
         CashMoved(amount=Decimal("NaN")),
@@ -210,7 +210,7 @@ def test_a_booking_that_cannot_be_is_refused(tell: Tell, booking: object) -> Non
     with pytest.raises(InvalidInput):
         story.manager.book(story.id, booking)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="holds 40 BTC/USDT"):
-        story.manager.book(story.id, TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal(41), price=Decimal(1)))
+        story.manager.book(story.id, TradeMade(symbol="BTC/USDT", side=Side.SELL, quantity=Decimal(41), price=Decimal(100)))
 
 
 # Numbers from outside
