@@ -32,7 +32,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [*command, "--seed", str(SEED), "--seconds", str(SECONDS)],
         env=os.environ
         | {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "shifted")]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT), str(ROOT / "tests" / "shifted")]),
             "TEST_CLOCK_SHIFT_FILE": str(folder / "shift"),
             "TMPDIR": str(temporary),
         },
