@@ -70,7 +70,8 @@ def make_peace(world: World) -> list[str]:
         silent = ["the dashboard does not answer"]
         found += truth.until_true(lambda: [] if dashboard.answers() else silent, timeout_s=_PEACE_S)
     world.clock.set(0.0, along=True)  # later than whatever the exchange may still have had to say
-    return found or truth.until_true(lambda: truth.lives(world), timeout_s=_PEACE_S)
+    found = found or truth.until_true(lambda: truth.lives(world), timeout_s=_PEACE_S)
+    return found or truth.until_true(lambda: truth.protected(world), timeout_s=_PEACE_S)
 
 
 def judge(world: World, *, replays_s: float) -> list[str]:
@@ -83,6 +84,7 @@ def judge(world: World, *, replays_s: float) -> list[str]:
     for member in world.members:
         _let_go_on(world, member)  # what has stopped in the midst of an order settles it when it starts
     found += truth.until_true(lambda: truth.settled(world), timeout_s=_PEACE_S)
+    found += truth.until_true(lambda: truth.protected(world), timeout_s=_PEACE_S)
     found += truth.until_true(lambda: truth.books(world), timeout_s=5.0)
     return found + truth.told(world)
 

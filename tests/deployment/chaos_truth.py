@@ -15,21 +15,22 @@ import sqlalchemy as sa
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.deployment import Deployment
 from algo_py.deployment.processes import is_locked
+from algo_py.deployment.protection_rows import protection_of
 from algo_py.deployment.status import State, Status, Wanted
 from algo_py.deployment.supervisor import lock_path
 from algo_py.oms.binance.placing import own_id
 from algo_py.oms.tables import paper_fills, paper_orders
-from algo_py.orders.halts import all_halts
-from algo_py.orders.ledger import fold
+from algo_py.orders.entries import EntryKind
+from algo_py.orders.halts import halts_by_deployment
 from algo_py.orders.model import Fill, OrderStatus, OrderType
-from algo_py.orders.records import JournaledOrder
+from algo_py.orders.records import JournaledOrder, entries_of
 from tests.deployment.chaos_world import CASH, DEPOSIT, SYMBOLS, Member, World
+from tests.deployment.invariants import books_of, unprotected
 from tests.deployment.test_replay import of_the_backtest, of_the_replay
 from tests.processes import deployment_processes, fork_servers, open_files, posix_locks, processes_of, supervisors
 
 _AT_VENUE = {OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED, OrderStatus.CANCELED}
 _NOT_AT_VENUE = {OrderStatus.PLANNED, OrderStatus.DENIED, OrderStatus.REJECTED}
-_DUST = "-dust"
 # What a full disk, and a process that somebody has stopped while it held the database, may have made others say.
 _EXPECTED = re.compile(r"disk is full|No space left|disk I/O error|database (was|is) locked|unable to open database file")
 _LAST_LINE = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?::.*)?$")
@@ -45,7 +46,7 @@ def until_true(check: Callable[[], list[str]], *, timeout_s: float) -> list[str]
 
 def lives(world: World) -> list[str]:
     """Every deployment is there, in the state that people want it in, with one process or none, and shown as it is."""
-    listed, users, halts = {one.id: one for one in world.manager.list()}, world.users(), all_halts(world.database)
+    listed, users, halts = {one.id: one for one in world.manager.list()}, world.users(), halts_by_deployment(world.database)
     found = [
         f"{one.name} ({one.id}) was never deployed" for one in listed.values() if one.id not in {m.id for m in world.members}
     ]
@@ -92,6 +93,8 @@ def _life(world: World, member: Member, deployment: Deployment, users: dict[str,
 def _fitting(member: Member, deployment: Deployment, *, is_halted: bool) -> set[Status]:
     if member.is_replay and deployment.row.state is State.FINISHED:
         return {Status.FINISHED}
+    if deployment.row.wanted is Wanted.STOPPED and deployment.row.state is State.WATCHING:
+        return {Status.WATCHING, Status.HALTED}  # stops of its own rest still
     if deployment.row.wanted.is_an_end:
         return {Status.STOPPED}
     if is_halted:
@@ -170,7 +173,7 @@ def _paper(world: World, member: Member) -> Iterator[str]:
     if sorted((f.client_order_id, f.symbol, f.side, f.quantity, f.price, f.fee, f.time) for f in fills) != filled:
         yield "its fills are not those of the paper venue"
     shown = world.shown(member).row
-    ledger = fold(CASH, fills)
+    ledger = world.manager.ledger(member.id)
     if shown.cash is not None and abs(ledger.cash - shown.cash) > Decimal("0.000001"):
         yield f"its cash is shown as {shown.cash}, and is {ledger.cash} by its fills"
 
@@ -193,7 +196,7 @@ def _binance(world: World) -> Iterator[str]:
     ledgers = [world.manager.ledger(member.id) for member in members]
     for symbol in SYMBOLS:
         held = sum((ledger.positions[symbol].quantity for ledger in ledgers if symbol in ledger.positions), Decimal(0))
-        held += sum((fill.quantity for fill in fills if fill.symbol == symbol and fill.trade_id.endswith(_DUST)), Decimal(0))
+        held += sum((_written_off(world, member, symbol) for member in members), Decimal(0))
         balance = matching.balance(symbol.partition("/")[0])
         if held != balance.free + balance.locked:
             yield f"of {symbol} the ledgers hold {held}, the account {balance.free + balance.locked}"
@@ -202,13 +205,34 @@ def _binance(world: World) -> Iterator[str]:
         yield f"by the ledgers there are {cash} USDT, in the account {balance.free + balance.locked}"
 
 
+def _written_off(world: World, member: Member, symbol: str) -> Decimal:
+    entries = entries_of(world.database, member.id)
+    return -sum((one.quantity for one in entries if one.kind is EntryKind.WRITE_OFF and one.symbol == symbol), Decimal(0))
+
+
+def protected(world: World) -> list[str]:
+    """What is held with stops configured is looked after at the exchange, or by a reason that is recorded; nothing goes bare."""
+    with world.exchange.keeps_still():
+        at_exchange = books_of(world.exchange.matching)
+    found = []
+    for member in world.members:
+        if member.oms == "binance" and member.snapshot.config.stop_loss is not None and not world.shown(member).status.has_ended:
+            found += [f"{member.name}: {problem}" for problem in unprotected(world.database, member.id, at_exchange)]
+        found += [
+            f"{member.name}: {one.symbol} is not protected: {one.reason}"
+            for one in protection_of(world.database, member.id)
+            if one.is_missing and not world.shown(member).status.has_ended
+        ]
+    return found
+
+
 def _at_exchange(order: JournaledOrder, executed: Decimal | None, fills: list[Fill]) -> Iterator[str]:
-    own, is_dust = order.request.client_order_id, any(fill.trade_id.endswith(_DUST) for fill in fills)
-    if executed is None and order.status in _AT_VENUE and not is_dust:
+    own = order.request.client_order_id
+    if executed is None and order.status in _AT_VENUE:
         yield f"order {own} is {order.status} ({order.reason}), and the exchange has none"
     if executed is not None and order.status in _NOT_AT_VENUE:
         yield f"order {own} is {order.status} ({order.reason}), and the exchange has taken it"
-    if not is_dust and (executed or Decimal(0)) != sum((fill.quantity for fill in fills), Decimal(0)):
+    if (executed or Decimal(0)) != sum((fill.quantity for fill in fills), Decimal(0)):
         yield f"of order {own} the exchange has traded {executed}, and the journal has other fills"
 
 

@@ -177,3 +177,21 @@ def test_open_orders_are_canceled_at_the_end_and_a_crossing_fill_is_kept(desk: D
     desk.executor.cancel_open("the end")
     assert len(desk.venue.canceled) == 1
     assert desk.statuses() == [OrderStatus.FILLED]
+
+
+def test_an_exit_cancels_what_is_still_to_be_bought(database: Database, journal: Journal) -> None:
+    """Else it would be held afterwards; the entry of a reversal, planned beside the exit, stays."""
+    desk = Desk(database, journal, Venue())
+    desk.hold()
+    waiting, turning = request(bar_time=BAR - timedelta(hours=1)), request(side=Side.BUY)
+    desk.plan(waiting)
+    journal.mark(waiting.client_order_id, OrderStatus.SUBMITTING)
+    journal.mark(waiting.client_order_id, OrderStatus.UNKNOWN, reason="no answer")
+    leaving = request(side=Side.SELL, leg=Leg.EXIT)
+    desk.plan(leaving, turning)
+    desk.executor.place([leaving])
+    assert desk.venue.canceled == [waiting.client_order_id]
+    assert [order.client_order_id for order in desk.venue.taken] == [leaving.client_order_id]
+    planned = journal.order(turning.client_order_id)
+    assert planned is not None
+    assert planned.status is OrderStatus.PLANNED

@@ -52,11 +52,12 @@ class LedgerRow:
 
 def orders_of(database: Database, deployment_id: str, *, only_open: bool = False) -> list[JournaledOrder]:
     """Return the orders of a deployment in the order in which they were decided."""
-    query = sa.select(tables.orders).where(tables.orders.c.deployment_id == deployment_id).order_by(tables.orders.c.sequence)
-    if only_open:
-        query = query.where(tables.orders.c.status.in_(OPEN_STATUSES))
+    query = sa.select(tables.orders).where(tables.orders.c.deployment_id == deployment_id)
+    # Open orders are few and sorted here: asked to sort them, SQLite would walk along all orders instead of their index.
+    query = query.where(tables.orders.c.status.in_(OPEN_STATUSES)) if only_open else query.order_by(tables.orders.c.sequence)
     with database.read() as connection:
-        return _with_fills(connection, connection.execute(query).all(), deployment_id if not only_open else None)
+        rows = connection.execute(query).all()
+        return _with_fills(connection, _in_sequence(rows) if only_open else rows, None if only_open else deployment_id)
 
 
 def order_of(database: Database, client_order_id: str) -> JournaledOrder | None:
@@ -88,9 +89,9 @@ def venue_of(database: Database, deployment_id: str) -> tuple[str, str] | None:
 def open_orders_at(database: Database, venue: str, account: str) -> list[JournaledOrder]:
     """Return the open orders of every deployment of an account, whichever it is."""
     where = (tables.orders.c.venue == venue) & (tables.orders.c.account == account)
-    query = sa.select(tables.orders).where(where, tables.orders.c.status.in_(OPEN_STATUSES)).order_by(tables.orders.c.sequence)
+    query = sa.select(tables.orders).where(where, tables.orders.c.status.in_(OPEN_STATUSES))
     with database.read() as connection:
-        return _with_fills(connection, connection.execute(query).all(), None)
+        return _with_fills(connection, _in_sequence(connection.execute(query).all()), None)
 
 
 def has_open_orders(database: Database, deployment_id: str) -> bool:
@@ -153,6 +154,10 @@ def ledger_rows(database: Database, deployment_id: str, *, after_fill: int = 0, 
         ]
         booked = [LedgerRow(place=(row.after_fill_id, row.id), event=_entry(row)) for row in connection.execute(of_entries)]
     return sorted([*found, *booked], key=lambda row: row.place) if booked else found
+
+
+def _in_sequence(rows: Sequence[Any]) -> list[Any]:
+    return sorted(rows, key=lambda row: row.sequence)
 
 
 def _with_fills(connection: Connection, rows: Sequence[Any], deployment_id: str | None) -> list[JournaledOrder]:

@@ -34,6 +34,8 @@ orders = sa.Table(
     sa.UniqueConstraint("deployment_id", "sequence"),
     sa.Index("ix_orders_deployment_status", "deployment_id", "status"),
     sa.Index("ix_orders_deployment_updated", "deployment_id", "updated_at"),
+    sa.Index("ix_orders_deployment_bar_time", "deployment_id", "bar_time"),
+    sa.Index("ix_orders_status", "status"),
 )
 
 order_events = sa.Table(

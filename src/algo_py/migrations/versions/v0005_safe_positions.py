@@ -83,5 +83,7 @@ def upgrade() -> None:
     op.create_index("ix_telegram_orders_question_id", "telegram_orders", ["question_id"])
     op.create_index("ix_orders_deployment_status", "orders", ["deployment_id", "status"])
     op.create_index("ix_orders_deployment_updated", "orders", ["deployment_id", "updated_at"])
+    op.create_index("ix_orders_deployment_bar_time", "orders", ["deployment_id", "bar_time"])
+    op.create_index("ix_orders_status", "orders", ["status"])
     op.create_index("ix_fills_deployment_id_id", "fills", ["deployment_id", "id"])
     op.create_index("ix_paper_orders_account_status", "paper_orders", ["account", "status"])
