@@ -7,6 +7,7 @@ from decimal import Decimal
 from algo_py.clock import SystemClock, parse_time
 from algo_py.database import Database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
+from algo_py.deployment.config import ClockChoice, LiveClock
 from algo_py.deployment.schedule import OnBarClose
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentStore
@@ -17,9 +18,11 @@ from algo_py.settings import Workspace
 SYMBOL = "BTC/USDT"
 
 
-def make_holding(workspace: Workspace, database: Database, *, backtest: str, name: str) -> str:
-    """Make a stopped deployment on paper that bought 2 units at 100 for a fee of 0.20; return its id."""
-    config, _ = DeploymentManager(workspace).configure(DeploymentRequest(backtest=backtest, schedule=OnBarClose(), name=name))
+def make_holding(workspace: Workspace, database: Database, *, backtest: str, name: str, clock: ClockChoice | None = None) -> str:
+    """Make a stopped deployment on paper, on the live clock unless told otherwise, that bought 2 units at 100 for a fee of 0.20;
+    return its id."""
+    request = DeploymentRequest(backtest=backtest, schedule=OnBarClose(), clock=clock or LiveClock(), name=name)
+    config, _ = DeploymentManager(workspace).configure(request)
     now = SystemClock().now()
     store = DeploymentStore(database)
     store.add(config, created_at=now)

@@ -12,6 +12,7 @@ import pytest
 
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.deployment import DeploymentManager
+from algo_py.deployment.config import Replay
 from algo_py.deployment.protection_rows import ProtectedBy, Protection, write_protection
 from algo_py.orders.halts import HaltedBy, halt
 from algo_py.orders.journal import Journal
@@ -209,10 +210,13 @@ def test_protect_says_what_protects_each_position(invoke: Invoke, holding: Holdi
     write_protection(database, holding.id, [rests])
     database.close()
     [row] = invoke("protect", "mine", "--json").json()
-    assert (row["by"], row["stop_price"], row["reason"]) == ("none", 90.0, "a stop on paper acts while its process runs")
+    why = "a stop on paper acts while its process runs"
+    assert (row["by"], row["stop_price"], row["reason"]) == ("none", 90.0, why)
+    assert invoke("ps").out.endswith(f"NOT PROTECTED: mine holds 2 BTC/USDT: {why}\n")
 
     assert invoke("book", "transfer", "mine", *HELD, "--quantity", "2", "--out").code == 0
     assert invoke("protect", "mine").out == "Nothing is held.\n"
+    assert "NOT PROTECTED" not in invoke("ps").out
 
 
 def test_resume_tells_what_was_lifted_and_what_comes_back(invoke: Invoke, holding: Holding) -> None:
@@ -231,3 +235,12 @@ def test_resume_tells_what_was_lifted_and_what_comes_back(invoke: Invoke, holdin
         "It goes on.",
     ]
     assert invoke("resume", "mine").out == "It was neither halted nor paused.\n"
+
+
+def test_what_an_ended_replay_holds_is_nobodys(invoke: Invoke, holding: Holding) -> None:
+    database = open_workspace_database(holding.workspace)
+    make_holding(holding.workspace, database, backtest="first", name="past", clock=Replay())
+    database.close()
+    [row] = invoke("protect", "past", "--json").json()
+    assert (row["by"], row["is_missing"], row["reason"]) == ("none", False, "what a replay holds is nobody's")
+    assert invoke("clear", "past").code == 0

@@ -87,7 +87,7 @@ def halt_and_resume_all(person: Person) -> None:
     person.presses("Halt every deployment")
     expect(person.page.get_by_text("Every deployment is halted: halted on the page")).to_be_visible()
     has_status(person, "halted")
-    person.presses("Let all send orders again")
+    person.presses("Resume all")
     has_status(person, "running")
 
 

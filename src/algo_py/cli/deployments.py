@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from algo_py.amounts import plain
 from algo_py.cli.deployment_options import (
     Chosen,
     MaxDailyLoss,
@@ -146,7 +147,8 @@ def ps(
     """List the deployments with their status."""
     from algo_py.deployment.report import deployment_json
 
-    deployments = manager_of(context).list(cleared=cleared)
+    manager = manager_of(context)
+    deployments = manager.list(cleared=cleared)
     if as_json:
         print_json([deployment_json(deployment) for deployment in deployments])
         return
@@ -175,6 +177,8 @@ def ps(
         ],
         numbers=("pid", "runs", "equity"),
     )
+    for row, one in () if cleared else manager.unprotected():
+        typer.echo(f"NOT PROTECTED: {row.name} holds {plain(one.quantity)} {one.symbol}: {one.reason}")
 
 
 def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
