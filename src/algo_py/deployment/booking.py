@@ -94,7 +94,7 @@ def book(
 ) -> str:
     """Book what happened to a deployment's ledger, durably; return what was booked, in words.
 
-    Raises InvalidInput for numbers that cannot be, Refused for more than is held FarPrice for a price far from what is known of
+    Raises InvalidInput for numbers that cannot be, Refused for more than is held, FarPrice for a price far from what is known of
     the symbol unless `far_price` says that it is meant, NotFound for what is to be corrected.
     """
     journal = _journal_of(database, clock, row)
