@@ -142,6 +142,11 @@ def test_where_no_stop_may_rest_any_more_the_price_is_watched(tell: Tell, server
     assert story.protection().by is ProtectedBy.WORKER
     assert "took no stop" in story.protection().reason
     assert story.pipeline.needs_following
+    assert list(story.pipeline.watched) == ["the price of BTC/USDT"], "a stop of the deployment goes on watching that"
+    server.fail(server.too_many(0, applies=is_price))
+    story.follow()
+    assert story.protection().by is ProtectedBy.WORKER, "others may have used the limit up: the next look is soon"
+    server.forget()
     server.set_price("BTC/USDT", "96.00")
     story.follow(3)
     assert story.held() > 0

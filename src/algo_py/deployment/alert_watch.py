@@ -94,7 +94,7 @@ class AlertWatch:
         names = {row.id: row for row in rows}
         for scope, halt in all_halts(self._database).items():
             if scope != ALL and scope in names and halt.by != "a person":
-                told = f"{halt.reason}\nIt sends no orders until: algo-py resume {scope}"
+                told = f"{halt.reason}\nIt enters nothing until: algo-py resume {scope}"
                 self._about(names[scope], AlertKind.HALTED, halt.at, "halted", told)
 
     def _about(

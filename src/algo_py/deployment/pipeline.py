@@ -172,6 +172,11 @@ class Pipeline:
         return [str(order) for order in self._journal.orders(only_open=True)]
 
     @property
+    def watched(self) -> Sequence[str]:
+        """The prices that this process looks at since no stop rests for what is held, in words."""
+        return [f"the price of {symbol}" for symbol in self._protector.watched]
+
+    @property
     def holdings(self) -> Sequence[str]:
         """What is held, in words, with its value at the last close."""
         quote = self._config.market.quote_currency

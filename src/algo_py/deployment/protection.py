@@ -21,7 +21,7 @@ from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.protection_rows import ProtectedBy, Protection, protection_of, write_protection
 from algo_py.engine import Account
-from algo_py.errors import InvalidInput, VenueError
+from algo_py.errors import InvalidInput, RateLimited, VenueError
 from algo_py.market import Instrument
 from algo_py.oms import Capabilities
 from algo_py.orders.execution import ExecutionLog, Executor
@@ -38,6 +38,8 @@ _RETRY_S = (2.0, 10.0, 60.0, 300.0)
 # An exit that was sent for a level and came to nothing is not sent again before that.
 _EXIT_AGAIN_S = 60.0
 _LOOKS_NEEDED = 2
+# A price that nobody could ask for since others used the venue's limit up is not known after so long.
+_BLIND_MOST_S = 60.0
 _RESTS = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
@@ -91,6 +93,7 @@ class Protector:
         self._exit_not_before_s: dict[str, float] = {}
         self._no_price: dict[str, str] = {}
         self._next_watch_s = 0.0
+        self._looked_s = monotonic_s()
         self._known: dict[str, Protection] | None = None
 
     def hits(self, account: Account, bars: Bars, row: int) -> dict[str, str]:
@@ -131,6 +134,13 @@ class Protector:
     def needs_watch(self) -> bool:
         """Whether the price of any position is to be looked at."""
         return self._are_wanted and bool(self._watched())
+
+    @property
+    def watched(self) -> list[str]:
+        """The symbols whose price this process looks at: no stop rests for them, and the venue says what they cost."""
+        known = self._known or {}
+        is_told = [symbol for symbol, one in known.items() if one.by is ProtectedBy.WORKER and symbol not in self._no_price]
+        return sorted(is_told) if self._are_wanted else []
 
     def _watched(self) -> list[str]:
         known = self._known or {}
@@ -225,9 +235,15 @@ class Protector:
             return []
         try:
             prices = self._prices(open_now)
+        except RateLimited as error:
+            # Many look at prices of one venue: a look that comes too late is made the next time, as long as that is soon.
+            if monotonic_s() - self._looked_s > _BLIND_MOST_S:
+                self._no_price |= dict.fromkeys(open_now, f"its price is not known: {error.message}")
+            return []
         except VenueError as error:
             self._no_price |= dict.fromkeys(open_now, f"its price is not known: {error.message}")
             return []
+        self._looked_s = monotonic_s()
         new: list[Fill] = []
         for symbol in open_now:
             price = self._plausible(symbol, prices.get(symbol))

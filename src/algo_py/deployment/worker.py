@@ -342,9 +342,10 @@ class _Life:
         return State.STOPPED, reason
 
     def _watch_until_nothing_is_open(self, pipeline: Pipeline) -> bool:
-        """Go on looking after what is open, without deciding anything; False when something else is wanted meanwhile."""
+        """Go on looking after what is open and what only this process protects, without deciding anything; False when something
+        else is wanted meanwhile."""
         self._stopping, told = False, ""
-        while opened := pipeline.open_orders:
+        while opened := [*pipeline.open_orders, *pipeline.watched]:
             reason = f"stopped by request; it goes on watching {'; '.join(opened)}"
             if reason != told:
                 told = reason

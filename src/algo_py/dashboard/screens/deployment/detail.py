@@ -53,6 +53,8 @@ _ORDER_COLUMNS: Final = (
 
 def show_detail(ours: Clients, deployment: Deployment) -> None:
     """Show it."""
+    for warning in ours.deployments.warnings(deployment.id):
+        st.warning(plain(warning), icon=":material/account_balance_wallet:")
     left, right = st.columns([1, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
