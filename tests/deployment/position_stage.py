@@ -216,10 +216,10 @@ class Stage:
         """Begin where another life has died, look again while the world is still bad, then go on in a good one."""
         found = [*self._live(url, Fuse(0), until=None)]
         urlopen(self.server.url + _CALM).close()
-        found += self._live(url, Fuse(0), until=BEGIN + timedelta(hours=len(PATH)))
+        found += self._live(url, Fuse(0), until=BEGIN + timedelta(hours=len(PATH)), closes=True)
         return "; ".join([*found, *self._at_the_end(url)])
 
-    def _live(self, url: Any, fuse: Fuse, *, until: datetime | None) -> Iterator[str]:
+    def _live(self, url: Any, fuse: Fuse, *, until: datetime | None, closes: bool = False) -> Iterator[str]:
         database = SteppedDatabase(url, fuse)
         pipeline = self._recovered(database, fuse)
         yield from self._check(database, "after recovering")
@@ -234,6 +234,10 @@ class Stage:
             _try(lambda: pipeline.follow(self.clock.now()))
             yield from self._check(database, "after following")
             self.clock.set(self._next_hour())
+        for _ in range(4 if closes else 0):  # who died on the path's last bar has no further one to leave on
+            pipeline.close_positions(self.clock.now())
+            yield from self._check(database, "after closing")
+            self.clock.move(70.0)
         database.close()
 
     def _recovered(self, database: Database, fuse: Fuse) -> Pipeline:

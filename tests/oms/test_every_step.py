@@ -29,7 +29,7 @@ from algo_py.orders.guard import Guard
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
 from algo_py.orders.records import orders_of
-from tests.finstore.processes import forked
+from tests.finstore.processes import forked, in_a_child
 from tests.oms import binance_desk, zerodha_desk
 from tests.orders.making import Notebook
 from tests.postgresql import PostgresServer
@@ -379,7 +379,7 @@ def venue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def _crash_everywhere(stage: Stage, url: Any, seed: int, *, steps: int, is_blind: bool = False) -> int:
     """Kill at each step in turn, in the midst of random faults; return how many deaths there were."""
     chance, deaths = random.Random(seed), 0
-    database = open_database(url)
+    in_a_child(lambda: _opened(url))
     held = stage.held()
     for step in range(1, steps + 1):
         deployment_id = f"d{seed}-{step}"
@@ -389,15 +389,31 @@ def _crash_everywhere(stage: Stage, url: Any, seed: int, *, steps: int, is_blind
         assert code in (0, -signal.SIGKILL), "it failed by itself: see above"
         stage.calm()
         ended = _run(lambda name=deployment_id: _trade(stage, url, name, is_blind=is_blind))  # type: ignore[misc]
-        _judge(stage, database, deployment_id)
+        problem, _, bought = in_a_child(lambda name=deployment_id: _judged(stage, url, name)).rpartition("|")  # type: ignore[misc]
+        assert not problem, problem
         assert ended == 0, "it failed by itself: see above"
-        assert _is_settled(database, deployment_id), _open_orders(database, deployment_id)
-        journal = Journal(database, stage.clock, deployment_id=deployment_id, venue=stage.open().name)
-        held += sum((position.quantity for position in journal.positions().values()), Decimal(0))
+        held += Decimal(bought)
         assert stage.held() == held, "the ledger and the account differ"
         deaths += code != 0
-    database.close()
     return deaths
+
+
+def _opened(url: Any) -> str:
+    """Make the database; like all that opens it, in a process that does not fork."""
+    open_database(url).close()
+    return ""
+
+
+def _judged(stage: Stage, url: Any, deployment_id: str) -> str:
+    """Return what is not true of a deployment, a bar, and what it holds."""
+    database = open_database(url)
+    try:
+        _judge(stage, database, deployment_id)
+        assert _is_settled(database, deployment_id), _open_orders(database, deployment_id)
+    except AssertionError as error:
+        return f"{error}|0"
+    journal = Journal(database, stage.clock, deployment_id=deployment_id, venue=stage.open().name)
+    return f"|{sum((position.quantity for position in journal.positions().values()), Decimal(0))}"
 
 
 @pytest.mark.timeout(3_000)
