@@ -78,6 +78,7 @@ class Pipeline:
         began_at: datetime,
         strategy_timeout_s: float = 120.0,
         tick: Callable[[], object] = lambda: None,
+        is_ending: bool = False,
         watch_every_s: float = WATCH_EVERY_S,
         confirm_after_s: float = CONFIRM_AFTER_S,
     ) -> None:
@@ -126,7 +127,7 @@ class Pipeline:
         self._strategy_timeout_s = strategy_timeout_s
         self._is_in_doubt = False
         self._was_incomplete = False
-        self._is_ending = False
+        self._is_ending = is_ending
         self._next_stops_s = 0.0
         self._protector = Protector(
             config,

@@ -231,6 +231,7 @@ class _Life:
             began_at=config.start or self._row.created_at,
             strategy_timeout_s=self._settings.strategy_timeout_s,
             tick=self._beat,
+            is_ending=self._store.wanted(config.id).is_an_end,
         )
         pipeline.recover(self._clock.now())
         return pipeline
