@@ -384,7 +384,6 @@ def _crash_everywhere(stage: Stage, url: Any, seed: int, *, steps: int, is_blind
     for step in range(1, steps + 1):
         deployment_id = f"d{seed}-{step}"
         stage.spoil(chance)
-        database.close()  # a SQLite file that is open here is refused to what is forked
         code = _run(lambda at=step, name=deployment_id: _trade(stage, url, name, fuse=Fuse(at), is_blind=is_blind))  # type: ignore[misc]
         assert code in (0, -signal.SIGKILL), "it failed by itself: see above"
         stage.calm()
