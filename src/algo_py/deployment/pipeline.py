@@ -95,6 +95,7 @@ class Pipeline:
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
             cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
+            can_short=oms.capabilities.can_short,
         )
         self._oms = oms
         self._account = VenueAccount(

@@ -25,7 +25,8 @@ from algo_py.errors import InvalidInput, VenueError
 from algo_py.market import Instrument
 from algo_py.oms import Capabilities
 from algo_py.orders.execution import ExecutionLog, Executor
-from algo_py.orders.guard import Guard
+from algo_py.orders.guard import NOT_SHORT, Guard
+from algo_py.orders.halts import HaltedBy, own_halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id, from_float
 from algo_py.orders.records import JournaledOrder
@@ -186,7 +187,7 @@ class Protector:
 
     def _request(self, account: Account, symbol: str, bar_time: datetime) -> OrderRequest | None:
         held, levels = self._journal.held(symbol), account.stop_levels(symbol)
-        if not held or (levels.stop is None and levels.take_profit is None):
+        if not held or self._is_mistaken(held) or (levels.stop is None and levels.take_profit is None):
             return None
         rules = self._guard.rules.get(symbol)
         quantity = self._quantity(symbol, abs(held), rules)
@@ -210,6 +211,10 @@ class Protector:
             reason=levels.stop_reason or "take_profit",
         )
 
+    def _is_mistaken(self, held: Decimal) -> bool:
+        """Whether a position cannot be: below 0 at a venue that knows no short ones, so that nothing may be bought for it."""
+        return held < 0 and not self._guard.can_short
+
     def _quantity(self, symbol: str, held: Decimal, rules: Instrument | None) -> Decimal:
         """Return what a stop is to close: the whole position, or what the account has of it, where a stop was refused before."""
         there = self._sellable(symbol) if symbol in self._refused else None
@@ -220,7 +225,8 @@ class Protector:
 
     def _look(self, account: Account, symbols: Sequence[str], bar_time: datetime) -> list[Fill]:
         """Ask for the prices of these symbols, and close the positions of which the level was passed often enough in a row."""
-        open_now = [symbol for symbol in symbols if self._journal.held(symbol)]
+        held = {symbol: self._journal.held(symbol) for symbol in symbols}
+        open_now = [symbol for symbol, quantity in held.items() if quantity and not self._is_mistaken(quantity)]
         if not open_now or self._is_closed():
             return []
         try:
@@ -334,7 +340,10 @@ class Protector:
 
     def _how(self, account: Account, symbol: str, quantity: Decimal, orders: Sequence[JournaledOrder]) -> tuple[ProtectedBy, str]:
         """Return what protects a position, and what is to be said about it."""
-        if any(_is_exit(order) for order in orders):
+        if self._is_mistaken(quantity):
+            return ProtectedBy.NONE, NOT_SHORT
+        exits = [order for order in orders if _is_exit(order)]
+        if exits and (any(order.status in _RESTS for order in exits) or self._refused_credentials() is None):
             return ProtectedBy.EXIT, "it is being closed"
         if not self._are_wanted:
             return ProtectedBy.NONE, "no stop is configured"
@@ -367,6 +376,11 @@ class Protector:
                 return ProtectedBy.WORKER, f"{why}: it acts at the next run, not inside the bar"
             return ProtectedBy.NONE, f"{why}, and {self._no_price[symbol]}"
         return ProtectedBy.WORKER, f"{why}: the price is looked at every {self._watch_every_s:g} s"
+
+    def _refused_credentials(self) -> str | None:
+        """Return what the venue has said of credentials that it refuses: as long as it does, this process can close nothing."""
+        halted = own_halt_of(self._database, self._config.id)
+        return halted.reason if halted is not None and halted.by == HaltedBy.CREDENTIALS else None
 
     def _by_symbol(self) -> dict[str, list[JournaledOrder]]:
         found: dict[str, list[JournaledOrder]] = {}
