@@ -214,12 +214,16 @@ class Pipeline:
     def follow(self, now: datetime) -> None:
         """Look after orders and positions between two runs: a venue may forget overnight what nobody has asked it."""
         self._next_stops_s = monotonic_s() + _LOOK_AT_STOPS_S
-        bars = self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None
-        self._catch_up(now, bars)
-        if self._safety.is_suspicious:
-            self._reconcile()
-        self._protect()
-        self._watch()
+        try:
+            bars = self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None
+            self._catch_up(now, bars)
+            if self._safety.is_suspicious:
+                self._reconcile()
+            self._protect()
+            self._watch()
+        except VenueError:
+            self._protector.record(self._fold.account)  # what keeps this from its end may be what keeps positions unprotected
+            raise
         self._stuck.look()
 
     def run(self, now: datetime) -> RunResult:

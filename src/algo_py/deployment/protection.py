@@ -116,7 +116,7 @@ class Protector:
             orders = self._by_symbol()
             for symbol in self._symbols:
                 new += self._let_rest(account, symbol, bar_time, orders.get(symbol, []))
-        self._record(account)
+        self.record(account)
         return new
 
     def watch(self, account: Account, bar_time: datetime) -> list[Fill]:
@@ -125,7 +125,7 @@ class Protector:
             return []
         self._next_watch_s = monotonic_s() + self._watch_every_s
         new = self._look(account, self._watched(), bar_time)
-        self._record(account)
+        self.record(account)
         return new
 
     @property
@@ -303,7 +303,7 @@ class Protector:
 
     # Saying what protects
 
-    def _record(self, account: Account) -> None:
+    def record(self, account: Account) -> None:
         """Write down what protects each position, if that has changed, and call a person for what nothing protects."""
         if self._known is None:
             self._known = {one.symbol: one for one in protection_of(self._database, self._config.id)}
@@ -371,6 +371,8 @@ class Protector:
             why = "no stop rests yet"
         else:
             why = "the venue holds no stops"
+        if (refusal := self._refused_credentials()) is not None:
+            return ProtectedBy.NONE, f"{why}, and the venue refuses the credentials: {refusal}"
         if symbol in self._no_price:
             if not self._rest and self._no_price[symbol] == "the venue does not say its price":
                 return ProtectedBy.WORKER, f"{why}: it acts at the next run, not inside the bar"

@@ -27,6 +27,7 @@ from algo_py.deployment.log_writing import open_log
 from algo_py.deployment.masking import SecretMask
 from algo_py.deployment.pipeline import Pipeline, RunResult
 from algo_py.deployment.processes import ProcessLock, created_s
+from algo_py.deployment.protection_rows import leave_unwatched
 from algo_py.deployment.run_border import FATAL, RunBorder, StopRequested
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State, Wanted
@@ -177,17 +178,24 @@ class _Life:
                 pause_s = _ACCOUNT_AGAIN_S if isinstance(error, OtherAccount) else next(pauses_s)
                 reason = f"{error} It is asked again in {pause_s:g} s."
                 self._log.warning("oms.unreachable", reason=reason)
+                self._say_unwatched(error.message)
                 self._enter(self._state, reason)
             except AuthFailed as error:
                 if self._store.get(self._config.id).account is None:
                     raise  # it has never traded: there is nothing to look after, and the key has to be corrected first
                 self._runs.halt_without_credentials(self._mask(str(error)))
                 pause_s = _KEY_AGAIN_S
+                self._say_unwatched(error.message)
                 self._enter(self._state, f"{error} It is tried again in {pause_s:g} s.")
             deadline_s = monotonic_s() + pause_s
             while monotonic_s() < deadline_s:
                 self._beat_unless_stopping()
                 self._wall.sleep(_SLICE_S)
+
+    def _say_unwatched(self, reason: str) -> None:
+        """Call a person for positions that this process was to look after itself, as long as it cannot."""
+        for one in leave_unwatched(self._database, self._config.id, reason=self._mask(reason), at=self._wall.now()):
+            self._log.error("position.unprotected", symbol=one.symbol, quantity=str(one.quantity), reason=one.reason)
 
     def _recovered(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
