@@ -128,6 +128,7 @@ class Pipeline:
         self._is_in_doubt = False
         self._was_incomplete = False
         self._is_ending = False
+        self._closing_tries: dict[str, int] = {}
         self._next_stops_s = 0.0
         self._protector = Protector(
             config,
@@ -305,7 +306,9 @@ class Pipeline:
         self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None)
         self._take(self._executor.cancel_entries("the deployment is being stopped"))
         bar_time = self._last_bar_time or self._began_at
-        requests = closing_orders(self._journal, self._guard, deployment_id=self._config.id, bar_time=bar_time)
+        requests = closing_orders(
+            self._journal, self._guard, deployment_id=self._config.id, bar_time=bar_time, tries=self._closing_tries
+        )
         planned = [request for request in requests if self._journal.plan_now(request)]
         self._take(self._executor.place(planned))
         self._feed.see_opens(now)
