@@ -22,7 +22,7 @@ from algo_py.database import Database
 from algo_py.deployment.account_fold import AccountFold
 from algo_py.deployment.account_view import VenueAccount, sensible
 from algo_py.deployment.closing import closing_orders
-from algo_py.deployment.config import DeploymentConfig
+from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.deployment.feed import Feed
 from algo_py.deployment.opinion import Opinion, opinion_of
 from algo_py.deployment.protection import WATCH_EVERY_S, Protector
@@ -279,14 +279,21 @@ class Pipeline:
         return RunResult(outcome="ok", detail=detail, incomplete=incomplete)
 
     def finish(self, end: datetime, *, reason: str) -> RunResult:
-        """Take the fills that are still due before the window's end, cancel what is open, and mark the last bar.
+        """Take the fills that are still due before the window's end, cancel entries that wait, and mark the last bar. A replay
+        ends with everything, so its stops and exits are cancelled too.
 
         The last bar's signals are not looked at: what they ask for would fill after the end.
         """
         self._feed.see_opens(end - timedelta(microseconds=1))
         bars, _ = self._see_closes(end)
         self._catch_up(end, bars)
-        self._take(self._executor.cancel_open(reason))
+        if isinstance(self._config.clock, Replay):
+            self._take(self._executor.cancel_open(reason))
+        else:
+            # What is held is held on: its stop and an exit that is under way stay, and are followed to their end.
+            self._is_ending = True
+            self._take(self._executor.cancel_entries(reason))
+            self._protect()
         if bars is None or self._first_new_row(bars) == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": reason})
         for row in range(self._first_new_row(bars), len(bars.index)):

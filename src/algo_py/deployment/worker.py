@@ -317,6 +317,8 @@ class _Life:
                 return self._end_by_request(pipeline)
         reason = f"the end of its window was reached ({format_time(end)})"
         self._runs.once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
+        if self._pipeline is not None and not self._watch_until_nothing_is_open(pipeline, reason, while_wanted=Wanted.RUNNING):
+            return self._end_by_request(pipeline)
         row = self._store.get(self._config.id)
         if not row.failed_runs:
             return State.FINISHED, reason
@@ -330,7 +332,10 @@ class _Life:
             raise _Interrupted
         if wanted is Wanted.STOPPED:
             self._look_after(lambda: pipeline.stop_entering(self._clock.now()))
-            if self._pipeline is None or self._watch_until_nothing_is_open(pipeline):
+            self._stopping = False
+            if self._pipeline is None or self._watch_until_nothing_is_open(
+                pipeline, "stopped by request", while_wanted=Wanted.STOPPED
+            ):
                 return State.STOPPED, f"stopped by request{self._what_it_keeps(pipeline)}"
             if self._store.wanted(self._config.id) is not Wanted.CLOSED:
                 raise _Interrupted  # somebody restarts it, or the machine shuts down: what is open is looked after then
@@ -349,11 +354,11 @@ class _Life:
         self._log.error("deployment.not_closed", reason=reason)
         return State.STOPPED, reason
 
-    def _watch_until_nothing_is_open(self, pipeline: Pipeline) -> bool:
+    def _watch_until_nothing_is_open(self, pipeline: Pipeline, why: str, *, while_wanted: Wanted) -> bool:
         """Go on looking after what is open, without deciding anything; False when something else is wanted meanwhile."""
-        self._stopping, told = False, ""
+        told = ""
         while opened := pipeline.open_orders:
-            reason = f"stopped by request; it goes on watching {'; '.join(opened)}"
+            reason = f"{why}; it goes on watching {'; '.join(opened)}"
             if reason != told:
                 told = reason
                 self._next_run = None
@@ -361,7 +366,7 @@ class _Life:
             deadline_s = monotonic_s() + _FOLLOW_S
             while monotonic_s() < deadline_s:
                 self._beat()
-                if self._stopping or self._store.wanted(self._config.id) is not Wanted.STOPPED:
+                if self._stopping or self._store.wanted(self._config.id) is not while_wanted:
                     return False
                 self._wall.sleep(_SLICE_S)
             self._follow()
