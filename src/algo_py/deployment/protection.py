@@ -171,7 +171,8 @@ class Protector:
         symbol = wanted.symbol
         placed = self._journal.order(wanted.client_order_id)
         if placed is None or placed.status not in (OrderStatus.REJECTED, OrderStatus.DENIED):
-            self._refused.pop(symbol, None)
+            if not self._is_short_of(wanted):
+                self._refused.pop(symbol, None)
             return []
         earlier, key = self._refused.get(symbol), _key(wanted)
         tries = earlier.tries + 1 if earlier is not None and earlier.key == key else 1
@@ -180,6 +181,11 @@ class Protector:
         # The venue's no may mean that the level has been passed: then this look is the second one.
         self._passed[symbol] = max(self._passed.get(symbol, 0), _LOOKS_NEEDED - 1)
         return self._look(account, [symbol], bar_time)
+
+    def _is_short_of(self, wanted: OrderRequest) -> bool:
+        """Whether a stop is for less than what is held, because the account has no more: what it was refused for still holds."""
+        held, rules = abs(self._journal.held(wanted.symbol)), self._guard.rules.get(wanted.symbol)
+        return wanted.quantity < (held if rules is None else in_lots(held, rules))
 
     def _may_try(self, wanted: OrderRequest) -> bool:
         refused = self._refused.get(wanted.symbol)
