@@ -281,7 +281,6 @@ class Protector:
         held = self._journal.held(symbol)
         if not held or any(_is_exit(order) for order in self._by_symbol().get(symbol, [])):
             return new
-        self._exit_not_before_s[symbol] = monotonic_s() + _EXIT_AGAIN_S
         side, rules = Side.SELL if held > 0 else Side.BUY, self._guard.rules.get(symbol)
         request = OrderRequest(
             client_order_id=client_order_id(
@@ -298,6 +297,8 @@ class Protector:
         self._log.warning("stop.passed", symbol=symbol, price=str(price), reason=reason)
         if self._journal.plan_now(request):
             new += self._executor.place([request])
+        if self._journal.held(symbol) == held:  # what has sold a part goes on with the rest at the next look
+            self._exit_not_before_s[symbol] = monotonic_s() + _EXIT_AGAIN_S
         return new
 
     def _is_closed(self) -> bool:
