@@ -355,6 +355,8 @@ class Protector:
         if not self._are_wanted:
             return ProtectedBy.NONE, "no stop is configured"
         rules = self._guard.rules.get(symbol)
+        if rules is None and self._guard.rules:
+            return ProtectedBy.NONE, "the venue does not trade it now: no order for it can be sent, and none rests"
         stops = [order for order in orders if order.request.type is OrderType.STOP]
         covered = sum((order.request.quantity - order.filled_quantity for order in stops if order.status in _RESTS), Decimal(0))
         whole = abs(quantity) if rules is None else in_lots(abs(quantity), rules)
