@@ -32,7 +32,7 @@ from algo_py.deployment.stuck import StuckOrders
 from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
-from algo_py.errors import NoData
+from algo_py.errors import NoData, VenueDown, VenueError
 from algo_py.oms import OMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
@@ -90,7 +90,7 @@ class Pipeline:
             limits=config.limits,
             halted=lambda symbol: halt_of(database, config.id, symbol),
             rules=dict(oms.instruments(config.backtest.symbols)),
-            live_price=lambda symbol: sensible(oms.last_prices([symbol]).get(symbol)),
+            live_price=self._live_price,
             free_cash=lambda: sensible(oms.free_cash()),
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
             cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
@@ -159,6 +159,13 @@ class Pipeline:
     def try_credentials(self) -> None:
         """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
         self._oms.connect()
+
+    def _live_price(self, symbol: str) -> Decimal | None:
+        """Return the price of a symbol; None at a venue that knows none. Raises VenueDown where it should and does not."""
+        price = sensible(self._oms.last_prices([symbol]).get(symbol))
+        if price is None and self._oms.capabilities.tells_prices:
+            raise VenueDown(f"{self._oms.name} says no price of {symbol}", remedy="It is asked again with the next entry.")
+        return price
 
     @property
     def cash(self) -> Decimal:

@@ -63,15 +63,18 @@ class Guard:
         halt = self.halted(request.symbol)
         if halt is not None:
             return Verdict(request=request, denial=f"halted: {halt.reason}")
+        reckoned = None
         try:
-            price, cash = self.live_price(request.symbol), self.free_cash()
+            reckoned = price = self.live_price(request.symbol)
+            cash = self.free_cash()
         except VenueError as error:
             if self.limits.price_collar_fraction is not None:
                 remedy = "An entry waits for it; switch price_collar_fraction off to enter without."
                 return Verdict(request=request, denial=f"the venue's price is not known ({error.message}). {remedy}")
             price = cash = None
-        if price is not None:
-            fitting = self._affordable(request, price, cash, cushion)
+            reckoned = reckoned or request.reference_price  # the ledger's own cash bounds it all the same
+        if reckoned is not None:
+            fitting = self._affordable(request, reckoned, cash, cushion)
             if isinstance(fitting, Denial):
                 return Verdict(request=request, denial=str(fitting))
             request = fitting
