@@ -327,3 +327,24 @@ def test_an_entry_that_fills_while_it_is_being_stopped_is_protected(tell: Tell, 
     story.clock.sleep(7200)
     story.follow(2)
     assert not [order for order in server.matching.orders if order.is_open and order.side == "BUY"]
+
+
+def test_an_exit_that_breaks_off_without_its_stop_is_not_shown_as_protected_by_it(
+    tell: Tell, server: BinanceTradingServer
+) -> None:
+    story = tell({"BTC/USDT": {0: IN, 2: OUT}}, stop_loss=0.05)
+    story.hour(2)
+    border = RunBorder(story.id, story.database, log=story.log, mask=str, after=lambda: None)
+    words = "Invalid API-key, IP, or permissions for action."
+    server.fail(server.refuse(-2015, words, status=401, applies=is_exit), times=100)
+    story.clock.sleep(3600)
+    border.once(story.pipeline, story.clock.now(), 0, lambda: story.pipeline.run(story.clock.now()))
+    assert story.stops() == []
+    assert story.protection().by is not ProtectedBy.VENUE_STOP
+    border.once(story.pipeline, story.clock.now(), 0, partial(_followed, story))
+    assert story.protection().is_missing
+    server.forget()
+    border.try_credentials(story.pipeline.try_credentials)
+    story.venue_catches_up()
+    story.follow(3)
+    story.assert_nothing_is_left()

@@ -236,6 +236,13 @@ class Pipeline:
 
     def run(self, now: datetime) -> RunResult:
         """Do everything that is due at `now`. Orders are followed even when the data do not allow new ones."""
+        try:
+            return self._run(now)
+        except VenueError:
+            self._protector.record(self._fold.account)  # as it broke off, an exit may have taken its stop along already
+            raise
+
+    def _run(self, now: datetime) -> RunResult:
         self._guard.limits = self._store.limits(self._config.id)
         self._account.read_rules_daily()
         with self._stage("run.data") as told:
