@@ -103,6 +103,7 @@ def book(
     now = row.clock_at if is_replay and row.clock_at is not None else clock.now()
     if isinstance(booking, (TradeMade, Transfer)) and booking.price is not None and not far_price:
         _check_symbol(row, booking.symbol)
+        _check_finite(quantity=booking.quantity)  # what cannot be is no question of saying that it is meant
         _check_above_0(price=booking.price)
         _refuse_far_price(database, row, booking.symbol, booking.price)
     if isinstance(booking, TradeMade):
