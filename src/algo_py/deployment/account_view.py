@@ -15,6 +15,8 @@ from algo_py.orders.halts import HaltedBy, halt
 from algo_py.orders.journal import Journal
 
 _READ_RULES_EVERY = timedelta(days=1)
+# What is held and not traded now may be traded again.
+_READ_MISSING_EVERY = timedelta(minutes=5)
 
 
 class VenueAccount:
@@ -58,8 +60,10 @@ class VenueAccount:
         return has_changed
 
     def read_rules_daily(self) -> None:
-        """Ask for the order rules once a day: venues change lots and minimums."""
-        if self._clock.now() - self._rules_read_at >= _READ_RULES_EVERY:
+        """Ask for the order rules once a day: venues change lots and minimums; sooner while something held is not traded."""
+        rules = self._guard.rules
+        is_missing = bool(rules) and any(symbol not in rules for symbol in self._journal.positions())
+        if self._clock.now() - self._rules_read_at >= (_READ_MISSING_EVERY if is_missing else _READ_RULES_EVERY):
             self.rules_have_changed(self._symbols[0])
 
     def sellable(self, symbol: str) -> Decimal | None:

@@ -21,7 +21,7 @@ from algo_py.deployment.store import DeploymentRow
 from algo_py.errors import InvalidInput, NotFound, Refused
 from algo_py.orders.entries import EntryKind, LedgerEntry
 from algo_py.orders.journal import Journal
-from algo_py.orders.model import Fill, Leg, OrderRequest, Side, client_order_id, from_float
+from algo_py.orders.model import Fill, Leg, OrderRequest, OrderType, Side, client_order_id, from_float
 from algo_py.orders.records import entries_of, events_of, fills_of, newest_of, venue_of
 
 BY_PERSON = "a person"
@@ -103,6 +103,7 @@ def book(
     now = row.clock_at if is_replay and row.clock_at is not None else clock.now()
     if isinstance(booking, (TradeMade, Transfer)) and booking.price is not None and not far_price:
         _check_symbol(row, booking.symbol)
+        _check_finite(quantity=booking.quantity)  # what cannot be is no question of saying that it is meant
         _check_above_0(price=booking.price)
         _refuse_far_price(database, row, booking.symbol, booking.price)
     if isinstance(booking, TradeMade):
@@ -181,6 +182,8 @@ def _book_trade(journal: Journal, row: DeploymentRow, trade: TradeMade, now: dat
             f"{row.name} holds {held.normalize():f} {trade.symbol}, not {trade.quantity.normalize():f}",
             remedy="Book what was sold of its own position; the rest was not its.",
         )
+    if trade.side is Side.SELL:
+        _refuse_under_way(journal, row, trade.symbol, trade.quantity)
     own_id = client_order_id(
         row.id, now, trade.symbol, trade.side, Leg.EXIT, kind=f"booked {journal.next_number()} {secrets.token_hex(4)}"
     )
@@ -233,6 +236,8 @@ def _entry(journal: Journal, row: DeploymentRow, booking: Transfer | Split | Cas
             _check_above_0(price=booking.price)
         if held + booking.quantity < 0:
             raise Refused(f"{row.name} holds {held.normalize():f} {booking.symbol}", remedy="No more than that can go out.")
+        if booking.quantity < 0:
+            _refuse_under_way(journal, row, booking.symbol, -booking.quantity)
         if booking.quantity > 0 and not held and booking.price is None:
             raise InvalidInput("price is missing: what a unit that came in was worth")
         return LedgerEntry(
@@ -305,6 +310,21 @@ def _counter_entry(database: Database, row: DeploymentRow, booking: Correction, 
                 time=at,
             )
     raise NotFound(f"{row.name} has no fill and no entry {booking.of!r}", remedy=f"See them: algo-py show {row.id}")
+
+
+def _refuse_under_way(journal: Journal, row: DeploymentRow, symbol: str, quantity: Decimal) -> None:
+    """Refuse what an exit may be selling at this moment: its fill would be booked besides, and the same units be sold twice."""
+    exits = [
+        order
+        for order in journal.orders(only_open=True)
+        if (order.request.symbol, order.request.side) == (symbol, Side.SELL) and order.request.type is not OrderType.STOP
+    ]
+    leaving = sum((order.request.quantity - order.filled_quantity for order in exits), Decimal(0))
+    if leaving and quantity > journal.held(symbol) - leaving:
+        raise Refused(
+            f"{row.name} is selling {plain(leaving)} {symbol} itself: {'; '.join(str(order) for order in exits)}",
+            remedy="Wait until that order has ended, or say what became of it: algo-py settle",
+        )
 
 
 def _check_symbol(row: DeploymentRow, symbol: str) -> None:

@@ -14,10 +14,14 @@ CLOSED_ON_STOPPING = "closed on stopping"
 _TRIES = 5
 
 
-def closing_orders(journal: Journal, guard: Guard, *, deployment_id: str, bar_time: datetime) -> Sequence[OrderRequest]:
+def closing_orders(
+    journal: Journal, guard: Guard, *, deployment_id: str, bar_time: datetime, tries: dict[str, int]
+) -> Sequence[OrderRequest]:
     """Return a market order for each position that no order closes yet; none for one that was tried often enough.
 
-    The id counts the tries that have ended, so that asking again after a crash gives the same order.
+    `tries` counts those of this closing, by symbol, and grows by what is returned: what an earlier closing has tried in vain, or
+    the parts that a large order is sent in, say nothing of this one. The id counts what was ever tried, so that asking again
+    after a crash gives the same order.
     """
     opened = journal.orders(only_open=True)
     busy = {
@@ -26,8 +30,11 @@ def closing_orders(journal: Journal, guard: Guard, *, deployment_id: str, bar_ti
     found = []
     for symbol, position in journal.positions().items():
         tried = journal.count_of(symbol, bar_time=bar_time, reason=CLOSED_ON_STOPPING)
-        if symbol in busy or tried >= _TRIES:
+        if position.quantity < 0 and not guard.can_short:
+            continue  # a mistake in the books: nothing is there that could be closed
+        if symbol in busy or tries.get(symbol, 0) >= _TRIES:
             continue
+        tries[symbol] = tries.get(symbol, 0) + 1
         side = Side.SELL if position.quantity > 0 else Side.BUY
         quantity, rules = abs(position.quantity), guard.rules.get(symbol)
         found.append(

@@ -22,7 +22,7 @@ from algo_py.database import Database
 from algo_py.deployment.account_fold import AccountFold
 from algo_py.deployment.account_view import VenueAccount, sensible
 from algo_py.deployment.closing import closing_orders
-from algo_py.deployment.config import DeploymentConfig
+from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.deployment.feed import Feed
 from algo_py.deployment.opinion import Opinion, opinion_of
 from algo_py.deployment.protection import WATCH_EVERY_S, Protector
@@ -32,7 +32,7 @@ from algo_py.deployment.stuck import StuckOrders
 from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
-from algo_py.errors import NoData
+from algo_py.errors import NoData, VenueDown, VenueError
 from algo_py.oms import OMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
@@ -91,11 +91,12 @@ class Pipeline:
             limits=config.limits,
             halted=lambda symbol: halt_of(database, config.id, symbol),
             rules=dict(oms.instruments(config.backtest.symbols)),
-            live_price=lambda symbol: sensible(oms.last_prices([symbol]).get(symbol)),
+            live_price=self._live_price,
             free_cash=lambda: sensible(oms.free_cash()),
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
             cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
+            can_short=oms.capabilities.can_short,
         )
         self._oms = oms
         self._account = VenueAccount(
@@ -128,6 +129,7 @@ class Pipeline:
         self._is_in_doubt = False
         self._was_incomplete = False
         self._is_ending = is_ending
+        self._closing_tries: dict[str, int] = {}
         self._next_stops_s = 0.0
         self._protector = Protector(
             config,
@@ -158,6 +160,13 @@ class Pipeline:
     def try_credentials(self) -> None:
         """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
         self._oms.connect()
+
+    def _live_price(self, symbol: str) -> Decimal | None:
+        """Return the price of a symbol; None at a venue that knows none. Raises VenueDown where it should and does not."""
+        price = sensible(self._oms.last_prices([symbol]).get(symbol))
+        if price is None and self._oms.capabilities.tells_prices:
+            raise VenueDown(f"{self._oms.name} says no price of {symbol}", remedy="It is asked again with the next entry.")
+        return price
 
     @property
     def cash(self) -> Decimal:
@@ -219,16 +228,27 @@ class Pipeline:
     def follow(self, now: datetime) -> None:
         """Look after orders and positions between two runs: a venue may forget overnight what nobody has asked it."""
         self._next_stops_s = monotonic_s() + _LOOK_AT_STOPS_S
-        bars = self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None
-        self._catch_up(now, bars)
-        if self._safety.is_suspicious:
-            self._reconcile()
-        self._protect()
-        self._watch()
+        try:
+            bars = self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None
+            self._catch_up(now, bars)
+            if self._safety.is_suspicious:
+                self._reconcile()
+            self._protect()
+            self._watch()
+        except VenueError:
+            self._protector.record(self._fold.account)  # what keeps this from its end may be what keeps positions unprotected
+            raise
         self._stuck.look()
 
     def run(self, now: datetime) -> RunResult:
         """Do everything that is due at `now`. Orders are followed even when the data do not allow new ones."""
+        try:
+            return self._run(now)
+        except VenueError:
+            self._protector.record(self._fold.account)  # as it broke off, an exit may have taken its stop along already
+            raise
+
+    def _run(self, now: datetime) -> RunResult:
         self._guard.limits = self._store.limits(self._config.id)
         self._account.read_rules_daily()
         with self._stage("run.data") as told:
@@ -279,14 +299,21 @@ class Pipeline:
         return RunResult(outcome="ok", detail=detail, incomplete=incomplete)
 
     def finish(self, end: datetime, *, reason: str) -> RunResult:
-        """Take the fills that are still due before the window's end, cancel what is open, and mark the last bar.
+        """Take the fills that are still due before the window's end, cancel entries that wait, and mark the last bar. A replay
+        ends with everything, so its stops and exits are cancelled too.
 
         The last bar's signals are not looked at: what they ask for would fill after the end.
         """
         self._feed.see_opens(end - timedelta(microseconds=1))
         bars, _ = self._see_closes(end)
         self._catch_up(end, bars)
-        self._take(self._executor.cancel_open(reason))
+        if isinstance(self._config.clock, Replay):
+            self._take(self._executor.cancel_open(reason))
+        else:
+            # What is held is held on: its stop and an exit that is under way stay, and are followed to their end.
+            self._is_ending = True
+            self._take(self._executor.cancel_entries(reason))
+            self._protect()
         if bars is None or self._first_new_row(bars) == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": reason})
         for row in range(self._first_new_row(bars), len(bars.index)):
@@ -306,7 +333,9 @@ class Pipeline:
         self._catch_up(now, self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None)
         self._take(self._executor.cancel_entries("the deployment is being stopped"))
         bar_time = self._last_bar_time or self._began_at
-        requests = closing_orders(self._journal, self._guard, deployment_id=self._config.id, bar_time=bar_time)
+        requests = closing_orders(
+            self._journal, self._guard, deployment_id=self._config.id, bar_time=bar_time, tries=self._closing_tries
+        )
         planned = [request for request in requests if self._journal.plan_now(request)]
         self._take(self._executor.place(planned))
         self._feed.see_opens(now)

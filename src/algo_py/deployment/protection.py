@@ -25,7 +25,8 @@ from algo_py.errors import InvalidInput, RateLimited, VenueError
 from algo_py.market import Instrument
 from algo_py.oms import Capabilities
 from algo_py.orders.execution import ExecutionLog, Executor
-from algo_py.orders.guard import Guard
+from algo_py.orders.guard import NOT_SHORT, Guard
+from algo_py.orders.halts import HaltedBy, own_halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id, from_float
 from algo_py.orders.records import JournaledOrder
@@ -118,7 +119,7 @@ class Protector:
             orders = self._by_symbol()
             for symbol in self._symbols:
                 new += self._let_rest(account, symbol, bar_time, orders.get(symbol, []))
-        self._record(account)
+        self.record(account)
         return new
 
     def watch(self, account: Account, bar_time: datetime) -> list[Fill]:
@@ -127,7 +128,7 @@ class Protector:
             return []
         self._next_watch_s = monotonic_s() + self._watch_every_s
         new = self._look(account, self._watched(), bar_time)
-        self._record(account)
+        self.record(account)
         return new
 
     @property
@@ -180,7 +181,8 @@ class Protector:
         symbol = wanted.symbol
         placed = self._journal.order(wanted.client_order_id)
         if placed is None or placed.status not in (OrderStatus.REJECTED, OrderStatus.DENIED):
-            self._refused.pop(symbol, None)
+            if not self._is_short_of(wanted):
+                self._refused.pop(symbol, None)
             return []
         earlier, key = self._refused.get(symbol), _key(wanted)
         tries = earlier.tries + 1 if earlier is not None and earlier.key == key else 1
@@ -190,13 +192,18 @@ class Protector:
         self._passed[symbol] = max(self._passed.get(symbol, 0), _LOOKS_NEEDED - 1)
         return self._look(account, [symbol], bar_time)
 
+    def _is_short_of(self, wanted: OrderRequest) -> bool:
+        """Whether a stop is for less than what is held, because the account has no more: what it was refused for still holds."""
+        held, rules = abs(self._journal.held(wanted.symbol)), self._guard.rules.get(wanted.symbol)
+        return wanted.quantity < (held if rules is None else in_lots(held, rules))
+
     def _may_try(self, wanted: OrderRequest) -> bool:
         refused = self._refused.get(wanted.symbol)
         return refused is None or refused.key != _key(wanted) or monotonic_s() >= refused.not_before_s
 
     def _request(self, account: Account, symbol: str, bar_time: datetime) -> OrderRequest | None:
         held, levels = self._journal.held(symbol), account.stop_levels(symbol)
-        if not held or (levels.stop is None and levels.take_profit is None):
+        if not held or self._is_mistaken(held) or (levels.stop is None and levels.take_profit is None):
             return None
         rules = self._guard.rules.get(symbol)
         quantity = self._quantity(symbol, abs(held), rules)
@@ -220,6 +227,10 @@ class Protector:
             reason=levels.stop_reason or "take_profit",
         )
 
+    def _is_mistaken(self, held: Decimal) -> bool:
+        """Whether a position cannot be: below 0 at a venue that knows no short ones, so that nothing may be bought for it."""
+        return held < 0 and not self._guard.can_short
+
     def _quantity(self, symbol: str, held: Decimal, rules: Instrument | None) -> Decimal:
         """Return what a stop is to close: the whole position, or what the account has of it, where a stop was refused before."""
         there = self._sellable(symbol) if symbol in self._refused else None
@@ -230,7 +241,8 @@ class Protector:
 
     def _look(self, account: Account, symbols: Sequence[str], bar_time: datetime) -> list[Fill]:
         """Ask for the prices of these symbols, and close the positions of which the level was passed often enough in a row."""
-        open_now = [symbol for symbol in symbols if self._journal.held(symbol)]
+        held = {symbol: self._journal.held(symbol) for symbol in symbols}
+        open_now = [symbol for symbol, quantity in held.items() if quantity and not self._is_mistaken(quantity)]
         if not open_now or self._is_closed():
             return []
         try:
@@ -285,7 +297,6 @@ class Protector:
         held = self._journal.held(symbol)
         if not held or any(_is_exit(order) for order in self._by_symbol().get(symbol, [])):
             return new
-        self._exit_not_before_s[symbol] = monotonic_s() + _EXIT_AGAIN_S
         side, rules = Side.SELL if held > 0 else Side.BUY, self._guard.rules.get(symbol)
         request = OrderRequest(
             client_order_id=client_order_id(
@@ -302,6 +313,8 @@ class Protector:
         self._log.warning("stop.passed", symbol=symbol, price=str(price), reason=reason)
         if self._journal.plan_now(request):
             new += self._executor.place([request])
+        if self._journal.held(symbol) == held:  # what has sold a part goes on with the rest at the next look
+            self._exit_not_before_s[symbol] = monotonic_s() + _EXIT_AGAIN_S
         return new
 
     def _is_closed(self) -> bool:
@@ -313,7 +326,7 @@ class Protector:
 
     # Saying what protects
 
-    def _record(self, account: Account) -> None:
+    def record(self, account: Account) -> None:
         """Write down what protects each position, if that has changed, and call a person for what nothing protects."""
         if self._known is None:
             self._known = {one.symbol: one for one in protection_of(self._database, self._config.id)}
@@ -350,11 +363,16 @@ class Protector:
 
     def _how(self, account: Account, symbol: str, quantity: Decimal, orders: Sequence[JournaledOrder]) -> tuple[ProtectedBy, str]:
         """Return what protects a position, and what is to be said about it."""
-        if any(_is_exit(order) for order in orders):
+        if self._is_mistaken(quantity):
+            return ProtectedBy.NONE, NOT_SHORT
+        exits = [order for order in orders if _is_exit(order)]
+        if exits and (any(order.status in _RESTS for order in exits) or self._refused_credentials() is None):
             return ProtectedBy.EXIT, "it is being closed"
         if not self._are_wanted:
             return ProtectedBy.NONE, "no stop is configured"
         rules = self._guard.rules.get(symbol)
+        if rules is None and self._guard.rules:
+            return ProtectedBy.NONE, "the venue does not trade it now: no order for it can be sent, and none rests"
         stops = [order for order in orders if order.request.type is OrderType.STOP]
         covered = sum((order.request.quantity - order.filled_quantity for order in stops if order.status in _RESTS), Decimal(0))
         whole = abs(quantity) if rules is None else in_lots(abs(quantity), rules)
@@ -378,11 +396,18 @@ class Protector:
             why = "no stop rests yet"
         else:
             why = "the venue holds no stops"
+        if (refusal := self._refused_credentials()) is not None:
+            return ProtectedBy.NONE, f"{why}, and the venue refuses the credentials: {refusal}"
         if symbol in self._no_price:
             if not self._rest and self._no_price[symbol] == "the venue does not say its price":
                 return ProtectedBy.WORKER, f"{why}: it acts at the next run, not inside the bar"
             return ProtectedBy.NONE, f"{why}, and {self._no_price[symbol]}"
         return ProtectedBy.WORKER, f"{why}: the price is looked at every {self._watch_every_s:g} s"
+
+    def _refused_credentials(self) -> str | None:
+        """Return what the venue has said of credentials that it refuses: as long as it does, this process can close nothing."""
+        halted = own_halt_of(self._database, self._config.id)
+        return halted.reason if halted is not None and halted.by == HaltedBy.CREDENTIALS else None
 
     def _by_symbol(self) -> dict[str, list[JournaledOrder]]:
         found: dict[str, list[JournaledOrder]] = {}

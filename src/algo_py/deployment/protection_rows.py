@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -79,6 +79,20 @@ def write_protection(database: Database, deployment_id: str, rows: Sequence[Prot
                     since=row.since,
                 )
             )
+
+
+def leave_unwatched(database: Database, deployment_id: str, *, reason: str, at: datetime) -> list[Protection]:
+    """Record that nobody looks at the positions which a process was to look after itself: it does not reach its venue, and
+    `reason` says why. Return those that are newly without protection; stops that rest at the venue go on resting."""
+    rows = protection_of(database, deployment_id)
+    left = {
+        one.symbol: replace(one, by=ProtectedBy.NONE, reason=f"nobody looks at its price: {reason}", since=at)
+        for one in rows
+        if one.by in (ProtectedBy.WORKER, ProtectedBy.EXIT)
+    }
+    if left:
+        write_protection(database, deployment_id, [left.get(one.symbol, one) for one in rows])
+    return [one for one in left.values() if one.is_missing]
 
 
 def _told(one: Protection) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from algo_py.deployment.status import Condition
 from algo_py.deployment.store import DeploymentStore, RunCondition, RunRow
 from algo_py.errors import AlgoPyError, AuthFailed, Damaged, RateLimited, VenueDown
 from algo_py.orders.execution import ExecutionLog
-from algo_py.orders.halts import HaltedBy, halt, halt_of, resume
+from algo_py.orders.halts import HaltedBy, halt, own_halt_of, resume
 
 _TRY_CREDENTIALS_EVERY_S = 10.0
 # What no later run can mend.
@@ -85,7 +85,7 @@ class RunBorder:
         if monotonic_s() < self._next_try_s:
             return
         self._next_try_s = monotonic_s() + _TRY_CREDENTIALS_EVERY_S
-        halted = halt_of(self._database, self._id)
+        halted = own_halt_of(self._database, self._id)  # not hidden by a halt of all
         if halted is None or halted.by != HaltedBy.CREDENTIALS:
             return
         try:

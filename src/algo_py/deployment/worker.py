@@ -27,6 +27,7 @@ from algo_py.deployment.log_writing import open_log
 from algo_py.deployment.masking import SecretMask
 from algo_py.deployment.pipeline import Pipeline, RunResult
 from algo_py.deployment.processes import ProcessLock, created_s
+from algo_py.deployment.protection_rows import leave_unwatched
 from algo_py.deployment.run_border import FATAL, RunBorder, StopRequested
 from algo_py.deployment.source import load_deployed_strategy
 from algo_py.deployment.status import State, Wanted
@@ -177,17 +178,24 @@ class _Life:
                 pause_s = _ACCOUNT_AGAIN_S if isinstance(error, OtherAccount) else next(pauses_s)
                 reason = f"{error} It is asked again in {pause_s:g} s."
                 self._log.warning("oms.unreachable", reason=reason)
+                self._say_unwatched(error.message)
                 self._enter(self._state, reason)
             except AuthFailed as error:
                 if self._store.get(self._config.id).account is None:
                     raise  # it has never traded: there is nothing to look after, and the key has to be corrected first
                 self._runs.halt_without_credentials(self._mask(str(error)))
                 pause_s = _KEY_AGAIN_S
+                self._say_unwatched(error.message)
                 self._enter(self._state, f"{error} It is tried again in {pause_s:g} s.")
             deadline_s = monotonic_s() + pause_s
             while monotonic_s() < deadline_s:
                 self._beat_unless_stopping()
                 self._wall.sleep(_SLICE_S)
+
+    def _say_unwatched(self, reason: str) -> None:
+        """Call a person for positions that this process was to look after itself, as long as it cannot."""
+        for one in leave_unwatched(self._database, self._config.id, reason=self._mask(reason), at=self._wall.now()):
+            self._log.error("position.unprotected", symbol=one.symbol, quantity=str(one.quantity), reason=one.reason)
 
     def _recovered(self, feed: Feed, strategy: Strategy) -> Pipeline:
         config = self._config
@@ -310,6 +318,8 @@ class _Life:
                 return self._end_by_request(pipeline)
         reason = f"the end of its window was reached ({format_time(end)})"
         self._runs.once(pipeline, end, 0, lambda: pipeline.finish(end, reason=reason))
+        if self._pipeline is not None and not self._watch_until_nothing_is_open(pipeline, reason, while_wanted=Wanted.RUNNING):
+            return self._end_by_request(pipeline)
         row = self._store.get(self._config.id)
         if not row.failed_runs:
             return State.FINISHED, reason
@@ -323,7 +333,10 @@ class _Life:
             raise _Interrupted
         if wanted is Wanted.STOPPED:
             self._look_after(lambda: pipeline.stop_entering(self._clock.now()))
-            if self._pipeline is None or self._watch_until_nothing_is_open(pipeline):
+            self._stopping = False
+            if self._pipeline is None or self._watch_until_nothing_is_open(
+                pipeline, "stopped by request", while_wanted=Wanted.STOPPED
+            ):
                 return State.STOPPED, f"stopped by request{self._what_it_keeps(pipeline)}"
             if self._store.wanted(self._config.id) is not Wanted.CLOSED:
                 raise _Interrupted  # somebody restarts it, or the machine shuts down: what is open is looked after then
@@ -342,12 +355,12 @@ class _Life:
         self._log.error("deployment.not_closed", reason=reason)
         return State.STOPPED, reason
 
-    def _watch_until_nothing_is_open(self, pipeline: Pipeline) -> bool:
+    def _watch_until_nothing_is_open(self, pipeline: Pipeline, why: str, *, while_wanted: Wanted) -> bool:
         """Go on looking after what is open and what only this process protects, without deciding anything; False when something
         else is wanted meanwhile."""
-        self._stopping, told = False, ""
+        told = ""
         while opened := [*pipeline.open_orders, *pipeline.watched]:
-            reason = f"stopped by request; it goes on watching {'; '.join(opened)}"
+            reason = f"{why}; it goes on watching {'; '.join(opened)}"
             if reason != told:
                 told = reason
                 self._next_run = None
@@ -355,7 +368,7 @@ class _Life:
             deadline_s = monotonic_s() + _FOLLOW_S
             while monotonic_s() < deadline_s:
                 self._beat()
-                if self._stopping or self._store.wanted(self._config.id) is not Wanted.STOPPED:
+                if self._stopping or self._store.wanted(self._config.id) is not while_wanted:
                     return False
                 self._wall.sleep(_SLICE_S)
             self._follow()

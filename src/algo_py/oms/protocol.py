@@ -23,6 +23,7 @@ class Capabilities:
     accepts_replay_clock: bool
     holds_targets: bool = False  # a STOP order may carry a target_price
     replaces_stops: bool = False  # it is a StopReplacer
+    tells_prices: bool = False  # it knows the prices of what it trades: one that it leaves out is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

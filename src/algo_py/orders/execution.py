@@ -31,6 +31,8 @@ _AT_VENUE = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 _CUSHION = Decimal("0.005")
 # The same words about the same order are told once in so many seconds.
 _TOLD_EVERY_S = 60.0
+# How often the rules of a symbol are asked for of whose orders the venue can tell nothing.
+_RULES_EVERY_S = 60.0
 
 
 class OrderGateway(Protocol):
@@ -131,6 +133,7 @@ class Executor:
         self._look_again_after_s = look_again_after_s
         self._missing_since_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
+        self._rules_read_s: dict[str, float] = {}
 
     def place(self, requests: Sequence[OrderRequest]) -> list[Fill]:
         """Send intents that are journaled as PLANNED, in the given order; return the fills that the answers brought."""
@@ -350,6 +353,8 @@ class Executor:
             report = self._gateway.find(order.request, order.planned_at)
         except _UNANSWERED as error:
             self._warn("order.look_up_failed", order.request, str(error))
+            if isinstance(error, OutcomeUnknown):
+                self._read_rules(order.request.symbol)
             return []
         if report is None:
             return self._end_missing(order)
@@ -358,6 +363,13 @@ class Executor:
         if report.status in _AT_VENUE and self._has_rested_too_long(order):
             new += self._end_limit(order)
         return new
+
+    def _read_rules(self, symbol: str) -> None:
+        """Ask whether a symbol is traded still, of whose orders the venue tells nothing: once in a while."""
+        now_s = monotonic_s()
+        if now_s - self._rules_read_s.get(symbol, -_RULES_EVERY_S) >= _RULES_EVERY_S:
+            self._rules_read_s[symbol] = now_s
+            self._account.rules_have_changed(symbol)
 
     def _end_missing(self, order: JournaledOrder) -> list[Fill]:
         """End an order that the venue had accepted and does not know any more, once two look-ups have said so for certain."""

@@ -17,8 +17,10 @@ from algo_py.errors import VenueError
 from algo_py.market import Instrument
 from algo_py.orders.halts import Halt
 from algo_py.orders.journal import Journal
-from algo_py.orders.model import Leg, OrderRequest
+from algo_py.orders.model import Leg, OrderRequest, Side
 from algo_py.orders.risk import Denial, Exposure, Limits, affordable, check
+
+NOT_SHORT = "the ledger holds less than nothing, which this venue does not know: book what happened (algo-py book)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ class Guard:
     halted reads the database each time it is called, for one symbol. rules are the venue's own, by symbol; empty where it has
     none. live_price asks the venue for entries, None where it knows no price; free_cash likewise. `closes` is the last close
     of each symbol, set before each run. cost_fraction is what fees and slippage add to an entry's value; allow_partial shrinks
-    an entry that lacks cash, else it is denied.
+    an entry that lacks cash, else it is denied. can_short: where the venue cannot, a position below 0 is a mistake in the books,
+    and nothing is bought for it.
     """
 
     journal: Journal
@@ -49,23 +52,29 @@ class Guard:
     closes: Mapping[str, Decimal] = field(default_factory=dict)
     cost_fraction: Decimal = Decimal(0)
     allow_partial: bool = True
+    can_short: bool = True
 
     def judge(self, request: OrderRequest, *, cushion: Decimal = Decimal(0)) -> Verdict:
         """Return what may be sent. `cushion` is a further fraction of its value that an entry must be able to pay."""
         if request.leg is Leg.EXIT:
+            if request.side is Side.BUY and not self.can_short:
+                return Verdict(request=request, denial=NOT_SHORT)
             return self._checked(request, Exposure(rules=self.rules.get(request.symbol)))
         halt = self.halted(request.symbol)
         if halt is not None:
             return Verdict(request=request, denial=f"halted: {halt.reason}")
+        reckoned = None
         try:
-            price, cash = self.live_price(request.symbol), self.free_cash()
+            reckoned = price = self.live_price(request.symbol)
+            cash = self.free_cash()
         except VenueError as error:
             if self.limits.price_collar_fraction is not None:
                 remedy = "An entry waits for it; switch price_collar_fraction off to enter without."
                 return Verdict(request=request, denial=f"the venue's price is not known ({error.message}). {remedy}")
             price = cash = None
-        if price is not None:
-            fitting = self._affordable(request, price, cash, cushion)
+            reckoned = reckoned or request.reference_price  # the ledger's own cash bounds it all the same
+        if reckoned is not None:
+            fitting = self._affordable(request, reckoned, cash, cushion)
             if isinstance(fitting, Denial):
                 return Verdict(request=request, denial=str(fitting))
             request = fitting

@@ -84,6 +84,13 @@ def halt_of(database: Database, deployment_id: str, symbol: str | None = None) -
     return found.get(ALL) or found.get(deployment_id)
 
 
+def own_halt_of(database: Database, deployment_id: str) -> Halt | None:
+    """Return what keeps this deployment alone from entering, whether or not all are halted besides."""
+    with database.read() as connection:
+        row = connection.execute(sa.select(halts).where(halts.c.scope == deployment_id)).first()
+    return None if row is None else _halt(row)
+
+
 def halted_symbols(database: Database, deployment_id: str) -> dict[str, Halt]:
     """Return the halts of single symbols of a deployment."""
     query = sa.select(symbol_halts).where(symbol_halts.c.deployment_id == deployment_id).order_by(symbol_halts.c.symbol)

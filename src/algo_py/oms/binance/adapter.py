@@ -116,6 +116,7 @@ class BinanceOMS:
             accepts_replay_clock=False,
             holds_targets=self._exchange.holds_targets,
             replaces_stops=OrderType.STOP in self._exchange.order_types,
+            tells_prices=True,
         )
 
     def connect(self) -> AccountSummary:

@@ -70,6 +70,7 @@ class ZerodhaOMS:
         can_short=False,
         can_look_up_by_client_id=True,
         accepts_replay_clock=False,
+        tells_prices=True,
     )
 
     def __init__(
