@@ -353,6 +353,12 @@ class _Life:
             return State.STOPPED, "stopped by request, its positions are closed"
         reason = f"stopped by request, but NOT closed: {', '.join(left)}{pipeline.why_not_closed}"
         self._log.error("deployment.not_closed", reason=reason)
+        if self._pipeline is not None and (pipeline.open_orders or pipeline.watched):
+            # What could not be closed is protected again, and somebody has to book what becomes of that.
+            self._store.want(self._config.id, Wanted.STOPPED, at=self._wall.now())
+            self._stopping = False
+            if not self._watch_until_nothing_is_open(pipeline, reason, while_wanted=Wanted.STOPPED):
+                return self._end_by_request(pipeline)
         return State.STOPPED, reason
 
     def _watch_until_nothing_is_open(self, pipeline: Pipeline, why: str, *, while_wanted: Wanted) -> bool:
