@@ -28,7 +28,8 @@ check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
 
 crash: $(VENV)/.dev ## Kill processes at every step and at random for long: over 5,000 deaths of orders and positions, a minute of the store
 	@ALGO_PY_CRASH_SEEDS=$${ALGO_PY_CRASH_SEEDS:-60} ALGO_PY_CRASH_SECONDS=60 $(BIN)/python -m pytest -n 2 --dist load -rP \
-		tests/oms/test_every_step.py tests/deployment/test_every_step_of_a_position.py tests/finstore/test_processes.py > $(VENV)/crash.log; \
+		tests/oms/test_every_step.py tests/deployment/test_every_step_of_a_position.py \
+		tests/deployment/test_fork_server.py tests/finstore/test_processes.py > $(VENV)/crash.log; \
 		code=$$?; test $$code = 0 || cat $(VENV)/crash.log; grep '^deaths: ' $(VENV)/crash.log; \
 		awk '/^deaths: / { all += $$2 } END { print all " deaths of orders and positions" }' $(VENV)/crash.log; exit $$code
 

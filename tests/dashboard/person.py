@@ -15,6 +15,9 @@ _OPEN_MS = 5_000
 _TRIES = 6
 
 
+_REDRAWS_MOST = 20
+
+
 class Person:
     """A person in front of a browser."""
 
@@ -120,9 +123,12 @@ class Person:
         row = found.get_by_role("row").filter(has_text=name).first
         expect(row).to_be_visible()
         headings = [text.strip() for text in found.get_by_role("columnheader").all_inner_texts()]
-        cells = row.locator("td").all_inner_texts()
-        lines = [text.strip().split("\n")[0] for text in cells][-len(headings) :]
-        return dict(zip(headings, lines, strict=True))
+        for _ in range(_REDRAWS_MOST):
+            lines = [text.strip().split("\n")[0] for text in row.locator("td").all_inner_texts()][-len(headings) :]
+            if len(lines) == len(headings):
+                return dict(zip(headings, lines, strict=True))
+            SystemClock().sleep(0.1)  # the table is just being drawn anew
+        raise AssertionError(f"the row {name} of {table} has fewer cells than headings: {lines}")
 
 
 def eventually(reached: Callable[[], object], what: str, *, timeout_s: float = 60.0) -> None:

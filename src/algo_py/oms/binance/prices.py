@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
-from algo_py.errors import VenueDown
+from algo_py.amounts import read_amount
+from algo_py.errors import InvalidInput, VenueDown
 from algo_py.oms.binance.connection import Connection, call
 from algo_py.oms.binance.failures import BAD_SYMBOL, Failure, of_read
 from algo_py.oms.binance.placing import symbol_id
@@ -56,10 +57,8 @@ def _asked(connection: Connection, symbols: Sequence[str], *, urgent: bool) -> d
 
 
 def _price(value: Any) -> Decimal | None:
-    """Return a price that can be one, None for anything else: no symbol has cost nothing, or more than a float can say."""
+    """Return a price that can be one, None for anything else."""
     try:
-        price = Decimal(str(value))
-    except InvalidOperation:
+        return read_amount(value, name="the price")
+    except InvalidInput:
         return None
-    is_possible = price.is_finite() and price > 0 and 0 < float(price) < float("inf")
-    return price if is_possible else None

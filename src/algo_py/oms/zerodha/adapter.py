@@ -16,11 +16,13 @@ carry a tag nor are sure to be placed: a stop that is gone the next morning is w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from algo_py.amounts import read_amount
 from algo_py.clock import Clock
 from algo_py.credentials import Credentials
 from algo_py.errors import Conflict, InvalidInput, OutcomeUnknown, RateLimited, Rejected, VenueDown
@@ -205,8 +207,12 @@ class ZerodhaOMS:
 
         def prices(kite: Any) -> Mapping[str, Decimal]:
             quotes = kite.ltp(list(names.values()))
-            told = {symbol: Decimal(str(quotes[name]["last_price"])) for symbol, name in names.items() if name in quotes}
-            return {symbol: price for symbol, price in told.items() if price.is_finite() and price > 0}
+            told: dict[str, Decimal] = {}
+            for symbol, name in names.items():
+                if name in quotes:
+                    with suppress(InvalidInput):  # what can be no price is left out
+                        told[symbol] = read_amount(quotes[name]["last_price"], name=f"the price of {symbol}")
+            return told
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}", urgent=urgent)
 
