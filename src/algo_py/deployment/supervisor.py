@@ -17,6 +17,9 @@ from pathlib import Path
 
 from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_INTERRUPTED, ForkServerLauncher, Launcher
 
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while it loads it ends at once, as on SIGTERM, and leaves no traceback behind
+
 LOCK_FILE = "supervisor.lock"
 LOCK_HANDLE = "--lock-handle="
 
