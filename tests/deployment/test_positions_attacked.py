@@ -24,15 +24,11 @@ from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.story import IN, OUT, Story
 from tests.oms.binance_desk import KEY, SECRET
-from tests.venues.binance_faults import is_cancel, is_market, is_order, is_price, is_sale, is_stop
+from tests.venues.binance_faults import is_cancel, is_exit, is_order, is_price, is_stop
 from tests.venues.binance_trading import BinanceTradingServer
-from tests.venues.server import Request, distorted
+from tests.venues.server import distorted
 
 Tell = Callable[..., Story]
-
-
-def is_exit(request: Request) -> bool:
-    return is_order(request) and is_sale(request) and is_market(request)
 
 
 @pytest.fixture

@@ -20,15 +20,10 @@ from tests.deployment.conftest import Save
 from tests.deployment.story import IN, OUT, Story
 from tests.oms.binance_desk import KEY, SECRET
 from tests.venues.binance_books import Ticket
-from tests.venues.binance_faults import is_market, is_order, is_price, is_replacement, is_sale, is_stop
+from tests.venues.binance_faults import is_exit, is_price, is_replacement, is_stop
 from tests.venues.binance_trading import BinanceTradingServer
-from tests.venues.server import Request
 
 Tell = Callable[..., Story]
-
-
-def is_exit(request: Request) -> bool:
-    return is_order(request) and is_sale(request) and is_market(request)
 
 
 @pytest.fixture

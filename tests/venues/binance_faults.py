@@ -36,6 +36,11 @@ def is_sale(request: Request) -> bool:
     return is_market(request) and request.values.get("side") == "SELL"
 
 
+def is_exit(request: Request) -> bool:
+    """A sale at the market."""
+    return is_order(request) and is_sale(request) and is_market(request)
+
+
 def is_replacement(request: Request) -> bool:
     """Return whether a request puts an order in another's place."""
     return is_order(request) and request.path == CANCEL_REPLACE
