@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -176,40 +175,36 @@ def test_when_nse_is_open(nse: Calendar, moment: str, opens: str | None) -> None
     assert nse.first_open(at(moment)) == at(opens or moment)
 
 
-def test_known_until_is_where_asking_ends(nse: Calendar) -> None:
+def test_beyond_what_is_known_the_weekly_rule_is_assumed(nse: Calendar) -> None:
     known_until = nse.known_until
     assert known_until is not None
-    assert nse.is_trading_day(known_until - timedelta(microseconds=1))
-    day_after = known_until.astimezone(INDIA).date()
-    for ask in (nse.is_trading_day, nse.next_trading_day, nse.is_open, nse.first_open):
-        with pytest.raises(UnknownDays, match=f"the trading days around {day_after} are not known"):
-            ask(known_until)
-    with pytest.raises(UnknownDays, match=f"the trading days around {day_after} are not known"):
-        nse.next_bar_close(Timeframe.D1, known_until - timedelta(microseconds=1))
-    for early in (nse.is_trading_day, nse.next_trading_day, nse.is_open, nse.first_open):
-        with pytest.raises(UnknownDays, match="the trading days around 2014-12-01 are not known"):
+    assert not nse.is_assumed(known_until - timedelta(microseconds=1))
+    day = known_until.astimezone(INDIA).date()
+    for ahead in (0, 30, 400, 4_000):
+        moments = [_midnight(day + timedelta(days=ahead + n, hours=0)) + timedelta(hours=10) for n in range(7)]
+        assert all(nse.is_assumed(moment) for moment in moments)
+        assert [nse.is_trading_day(moment) for moment in moments] == [moment.weekday() < 5 for moment in moments]
+        assert [nse.is_open(moment) for moment in moments] == [moment.weekday() < 5 for moment in moments]
+        assert {nse.day(moment.date()).known for moment in moments} == {"assumed"}
+        for moment in moments:
+            assert nse.first_open(moment) < moment + timedelta(days=4)
+            assert nse.next_trading_day(moment) < moment + timedelta(days=4)
+            assert latest_closed_open(nse, Timeframe.D1, moment) < moment
+    assert nse.day(day - timedelta(days=1)).known == "known"
+
+
+def test_days_before_the_first_one_are_refused(nse: Calendar) -> None:
+    for early in (nse.is_trading_day, nse.next_trading_day, nse.is_open, nse.first_open, nse.phase):
+        with pytest.raises(UnknownDays, match=r"the trading days before 2015-01-01 are not known \(asked for 2014-12-01\)"):
             early(at("2014-12-01T12:00"))
 
 
-@pytest.mark.parametrize("moment", ["2014-12-31T12:00", "2035-01-01T12:00"])
-def test_a_day_that_is_not_known_is_refused(nse: Calendar, moment: str) -> None:
-    with pytest.raises(InvalidInput, match=r"are not known \(known: 2015-01-01 to 20\d\d-\d\d-\d\d\)"):
-        nse.is_trading_day(at(moment))
-
-
 @pytest.mark.parametrize(
-    "ask",
-    [
-        lambda nse: nse.bar_close(at("2024-01-26T00:00"), Timeframe.D1),
-        lambda nse: nse.bar_close(at("2024-01-26T09:15"), Timeframe.H1),
-        lambda nse: list(nse.bar_opens(Timeframe.D1, at("2034-01-01T00:00"), at("2035-01-01T00:00"))),
-        lambda nse: nse.next_bar_close(Timeframe.D1, at("2035-01-01T00:00")),
-        lambda nse: latest_closed_open(nse, Timeframe.D1, at("2035-01-01T00:00")),
-    ],
+    ("open_time", "timeframe"), [("2024-01-26T00:00", Timeframe.D1), ("2024-01-26T09:15", Timeframe.H1), ("2027-01-02T00:00", "1d")]
 )
-def test_what_cannot_be_known_is_not_guessed(nse: Calendar, ask: Callable[[Calendar], object]) -> None:
-    with pytest.raises(InvalidInput, match=r"there is no session on 2024-01-26|are not known"):
-        ask(nse)
+def test_a_bar_on_a_day_without_a_session_is_refused(nse: Calendar, open_time: str, timeframe: str) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no session on 20\d\d-01-\d\d"):
+        nse.bar_close(at(open_time), Timeframe(timeframe))
 
 
 MOMENTS = st.datetimes(datetime(2015, 2, 15), datetime(2026, 11, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds UTC

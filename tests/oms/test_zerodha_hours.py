@@ -8,7 +8,7 @@ import pytest
 
 from algo_py.errors import Rejected
 from algo_py.market import get_market
-from algo_py.market.calendars import nse_calendar
+from algo_py.market.nse import nse_calendar
 from algo_py.oms.zerodha.hours import refuse_closed
 from algo_py.orders.model import Leg
 

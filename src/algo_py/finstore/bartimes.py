@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from algo_py.errors import InvalidInput
 from algo_py.finstore.frames import from_us, to_us
 from algo_py.market import Market, Timeframe
-from algo_py.market.calendars import AlwaysOpen, SessionCalendar
+from algo_py.market.calendars import AlwaysOpen
+from algo_py.market.sessions import SessionCalendar
 
 _US = 1_000_000
 

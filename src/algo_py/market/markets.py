@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from algo_py.errors import InvalidInput, NotFound
-from algo_py.market.calendars import AlwaysOpen, Calendar, nse_calendar
+from algo_py.market.calendars import AlwaysOpen, Calendar
 from algo_py.market.instruments import Instrument
+from algo_py.market.nse import nse_calendar
+from algo_py.market.universe import UniverseCalendar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,7 @@ class Market:
     """What holds for every symbol of one market; `fees` and `slippage` are fractions of notional.
 
     plausible_move_fraction: a price that is farther from the last close than this is not believed: it was split, or is nonsense.
+    hours: the calendar of a symbol; of None, of the market's ordinary symbols.
     """
 
     name: str
@@ -29,12 +32,22 @@ class Market:
     symbol_pattern: re.Pattern[str]
     symbol_example: str
     default_rules: Instrument
-    calendar_of: Callable[[], Calendar]
+    hours: Callable[[str | None], Calendar]
     plausible_move_fraction: Decimal
 
     @property
     def calendar(self) -> Calendar:
-        return self.calendar_of()
+        """The calendar of the market's ordinary symbols: its trading days hold for all, its bars and phases not for each."""
+        return self.hours(None)
+
+    def calendar_of(self, symbol: str) -> Calendar:
+        """Return the calendar of one symbol. The same object as long as no fact changes."""
+        return self.hours(symbol)
+
+    def calendar_over(self, symbols: Iterable[str]) -> Calendar:
+        """Return the calendar of a universe: that of its symbols where they trade alike, else their union."""
+        calendars = tuple(dict.fromkeys(self.hours(symbol) for symbol in symbols))
+        return calendars[0] if len(calendars) == 1 else UniverseCalendar(calendars)
 
     def check_symbol(self, symbol: str) -> str:
         """Return `symbol` if it is spelled as this market spells them; whether it exists there is not known here."""
@@ -58,6 +71,8 @@ class Market:
         )
 
 
+_ROUND_THE_CLOCK = AlwaysOpen()
+
 _MARKETS = {
     market.name: market
     for market in (
@@ -71,7 +86,7 @@ _MARKETS = {
             symbol_pattern=re.compile(r"[A-Z0-9]{2,20}/[A-Z0-9]{2,10}"),
             symbol_example="BTC/USDT",
             default_rules=Instrument(symbol="*", lot_size=Decimal("0.00001"), notional_min=Decimal(5)),
-            calendar_of=AlwaysOpen,
+            hours=lambda _symbol: _ROUND_THE_CLOCK,
             plausible_move_fraction=Decimal(9),  # a fall is believed whatever it is, a rise up to ten times
         ),
         Market(
@@ -84,7 +99,7 @@ _MARKETS = {
             symbol_pattern=re.compile(r"[A-Z0-9][A-Z0-9&-]{0,19}"),
             symbol_example="RELIANCE",
             default_rules=Instrument(symbol="*", tick_size=Decimal("0.05"), lot_size=Decimal(1), quantity_min=Decimal(1)),
-            calendar_of=nse_calendar,
+            hours=nse_calendar,
             plausible_move_fraction=Decimal(
                 "0.35"
             ),  # price bands are 20 % at most; shares with derivatives move in steps of 10 %
