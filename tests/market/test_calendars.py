@@ -200,7 +200,7 @@ def test_days_before_the_first_one_are_refused(nse: Calendar) -> None:
 
 
 @pytest.mark.parametrize(
-    ("open_time", "timeframe"), [("2024-01-26T00:00", Timeframe.D1), ("2024-01-26T09:15", Timeframe.H1), ("2027-01-02T00:00", "1d")]
+    ("open_time", "timeframe"), [("2024-01-26T00:00", "1d"), ("2024-01-26T09:15", "1h"), ("2027-01-02T00:00", "1d")]
 )
 def test_a_bar_on_a_day_without_a_session_is_refused(nse: Calendar, open_time: str, timeframe: str) -> None:
     with pytest.raises(InvalidInput, match=r"there is no session on 20\d\d-01-\d\d"):
