@@ -23,6 +23,7 @@ from algo_py.backtest.rules import OrderRules
 from algo_py.clock import as_utc, format_time, parse_time
 from algo_py.engine import PortfolioConfig
 from algo_py.engine.config import CostSchedule, Direction, Execution, SizeType
+from algo_py.engine.day_time import DayTime
 from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
 from algo_py.settings import first_problem
@@ -32,7 +33,10 @@ EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 # A schedule of charges is the law of one market.
-_MARKET_OF_SCHEDULE: Final[Mapping[CostSchedule, str]] = {"nse_delivery": "indian_equity"}
+_MARKET_OF_SCHEDULE: Final[Mapping[CostSchedule, str]] = {
+    "nse_delivery": "indian_equity",
+    "nse_intraday": "indian_equity",
+}
 
 
 def _moment(value: Any) -> Any:
@@ -69,7 +73,9 @@ class BacktestConfig(BaseModel):
     size: float = Field(1.0, description="Size of an entry: fraction of equity, quote currency or units, by size type")
     size_type: SizeType = Field("percent", description="percent: fraction of equity; value: quote currency; amount: units")
     cost_schedule: CostSchedule | None = Field(
-        None, description="nse_delivery: the statutory charges of NSE delivery trades by date, in place of fees"
+        None,
+        description="In place of fees, by date: nse_delivery, the statutory charges of NSE deliveries; nse_intraday, those of "
+        "positions closed on the same day, brokerage included",
     )
     fees: float = Field(default_factory=lambda valid: _usual_fees(valid), description="Fee of a fill, fraction of its notional")
     maker_fees: float | None = Field(
@@ -89,6 +95,12 @@ class BacktestConfig(BaseModel):
     take_profit: float | None = Field(None, description="Gain at which a position is closed, fraction of its entry price")
     trailing_stop: float | None = Field(None, description="Retreat from the best price at which a position is closed, fraction")
     max_hold_bars: int | None = Field(None, description="Bars after which an exit is decided")
+    auction_fills: bool = Field(False, description="Orders may fill in the closing auction; else they wait for the next trading")
+    no_entry_before: DayTime | None = Field(None, description="No entry that could fill before this time of the market's zone")
+    no_entry_after: DayTime | None = Field(None, description="No entry that could fill only after this time of the market's zone")
+    square_off_at: DayTime | None = Field(
+        None, description="Every position is closed by the last bar that ends by this time of the market's zone"
+    )
     borrow_rate_annual: float = Field(0.0, description="Yearly cost of a short position, fraction of its value")
     order_rules: Mapping[str, OrderRules] | None = Field(
         None, description="Order rules of symbols; those that are not here have the market's usual ones"
@@ -154,7 +166,12 @@ class BacktestConfig(BaseModel):
                 f"cost_schedule {self.cost_schedule} is for {_MARKET_OF_SCHEDULE[self.cost_schedule]} (market was {self.market})",
                 remedy="Give fees instead.",
             )
-        self._money()
+        windows = self._money().windows
+        if windows and not self.timeframe.is_intraday:
+            raise InvalidInput(
+                f"{next(iter(windows))} needs bars shorter than a day (timeframe was {self.timeframe})",
+                remedy="Use intraday bars, or leave it out.",
+            )
         return self
 
 

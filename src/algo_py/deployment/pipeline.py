@@ -94,7 +94,7 @@ class Pipeline:
             live_price=self._live_price,
             free_cash=lambda: sensible(oms.free_cash()),
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
-            cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
+            cost_fraction=from_float(max(cost_table(money).newest_buying_fraction, config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
             can_short=oms.capabilities.can_short,
         )

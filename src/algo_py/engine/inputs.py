@@ -10,6 +10,7 @@ import numpy as np
 from algo_py.engine import kernel
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.costs import CostTable
+from algo_py.engine.windows import Windows
 from algo_py.errors import InvalidInput
 from algo_py.market import Instrument
 from algo_py.strategy import Bars, Signals
@@ -23,6 +24,7 @@ _REASONS = {
     kernel.BY_TRAILING_STOP: "trailing_stop",
     kernel.BY_TAKE_PROFIT: "take_profit",
     kernel.BY_MAX_HOLD: "max_hold_bars",
+    kernel.BY_SQUARE_OFF: "square_off",
     kernel.NO_CASH: "insufficient_cash",
     kernel.BELOW_LOT: "below_lot_size",
     kernel.BELOW_QUANTITY_MIN: "below_quantity_min",
@@ -94,8 +96,8 @@ def pools_of(symbols: Sequence[str], config: PortfolioConfig) -> np.ndarray:
     return pools
 
 
-def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTable) -> kernel.Tape:
-    """Return bars and signals as the kernel reads them; signals that `direction` leaves out are as if not given."""
+def flags_of(bars: Bars, signals: Signals, config: PortfolioConfig) -> dict[str, np.ndarray | None]:
+    """Return the signals that are followed, time x symbol; those that `direction` leaves out are as if not given."""
     if config.direction == "short" and signals.short_entries is None:
         raise InvalidInput(
             "direction must be 'long' or 'both' for signals without short_entries (was 'short')",
@@ -106,6 +108,16 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         flags |= {"entries": None, "exits": None}
     if config.direction == "long":
         flags |= {"short_entries": None, "short_exits": None}
+    return flags
+
+
+def tape_of(
+    bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTable, windows: Windows | None = None
+) -> kernel.Tape:
+    """Return bars, as `traded_bars` gives them, and signals as the kernel reads them."""
+    flags = flags_of(bars, signals, config)
+    if windows is not None:
+        flags = windows.follow(flags)
     rows = {name: _rows(array) for name, array in flags.items()}
     is_shared = config.cash_sharing and len(bars.symbols) > 1
     active, places, starts = np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -126,6 +138,19 @@ def tape_of(bars: Bars, signals: Signals, config: PortfolioConfig, costs: CostTa
         costs=costs.rates,
         cost_rows=frozen(costs.first_rows(bars.index)),
     )
+
+
+def tell_square_offs(
+    orders: np.ndarray, bars: Bars, signals: Signals, config: PortfolioConfig, windows: Windows | None
+) -> None:
+    """Write the reason of exits that the square-off and not the strategy decided."""
+    if windows is None or windows.square_off is None:
+        return
+    exits = np.flatnonzero(orders[:, kernel.REASON] == kernel.EXIT)
+    rows, places = (orders[exits, column].astype(np.int64) for column in (kernel.DECIDED, kernel.SYMBOL))
+    flags = flags_of(bars, signals, config)
+    is_square_off = windows.is_square_off(flags, rows, places, orders[exits, kernel.SIDE] < 0.0)
+    orders[exits[is_square_off], kernel.REASON] = kernel.BY_SQUARE_OFF
 
 
 def room_for_orders(tape: kernel.Tape) -> int:

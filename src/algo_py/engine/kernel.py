@@ -66,7 +66,9 @@ class Options(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Fees as fractions of notional by side and liquidity, and the fixed part of an order by side."""
+    """Fees as fractions of notional by side and liquidity, the fixed part of an order by side, and brokerage as a fraction that
+    is at most `brokerage_most`.
+    """
 
     buy: float
     sell: float
@@ -74,6 +76,8 @@ class Rates(NamedTuple):
     sell_maker: float
     buy_fixed: float
     sell_fixed: float
+    brokerage: float
+    brokerage_most: float
 
 
 class Rule(NamedTuple):
@@ -106,7 +110,8 @@ class Choice(NamedTuple):
 class Tape(NamedTuple):
     """What happened: bars and signals, symbol x time, each symbol's row contiguous, read-only.
 
-    A close that is NaN means that the symbol has no bar. Signals that were not given are one row of no bars.
+    A close that is NaN means that the symbol has no bar. An open that is NaN beside a close means that nothing can fill in that
+    bar, a low that is NaN that no stop is looked at (rule 11). Signals that were not given are one row of no bars.
     """
 
     opens: Array
@@ -138,7 +143,7 @@ ROW, SYMBOL, SIDE, QUANTITY, PRICE, FEE, REASON, DECIDED, ORDER_BORROWED, ORDER_
 ORDER_COLUMNS = 10
 
 # reasons of orders; from DENIED on the order was denied
-NONE, ENTRY, EXIT, BY_STOP_LOSS, BY_TRAILING_STOP, BY_TAKE_PROFIT, BY_MAX_HOLD = (float(code) for code in range(7))
+NONE, ENTRY, EXIT, BY_STOP_LOSS, BY_TRAILING_STOP, BY_TAKE_PROFIT, BY_MAX_HOLD, BY_SQUARE_OFF = (float(code) for code in range(8))
 NO_CASH, BELOW_LOT, BELOW_QUANTITY_MIN, BELOW_NOTIONAL_MIN = (float(code) for code in range(10, 14))
 DENIED = NO_CASH
 
@@ -155,17 +160,20 @@ called = njit(cache=True, error_model="numpy")  # large and called from several 
 
 @compiled
 def fee_of(rates: Rates, side: float, maker: bool, notional: float) -> float:
-    """Rule 8: a fraction of the notional and a fixed part per order."""
+    """Rule 8: a fraction of the notional, a fixed part per order, and brokerage."""
+    brokerage = min(notional * rates.brokerage, rates.brokerage_most)
     if side > 0.0:
-        return notional * (rates.buy_maker if maker else rates.buy) + rates.buy_fixed
-    return notional * (rates.sell_maker if maker else rates.sell) + rates.sell_fixed
+        return notional * (rates.buy_maker if maker else rates.buy) + rates.buy_fixed + brokerage
+    return notional * (rates.sell_maker if maker else rates.sell) + rates.sell_fixed + brokerage
 
 
 @compiled
 def affordable(rates: Rates, side: float, budget: float, price: float) -> float:
     """Return the largest quantity whose notional and fees stay within `budget`; 0 where not even the fixed fee does."""
     rate, fixed = (rates.buy, rates.buy_fixed) if side > 0.0 else (rates.sell, rates.sell_fixed)
-    quantity = (budget - fixed) / (price * (1.0 + rate))
+    quantity = (budget - fixed) / (price * (1.0 + rate + rates.brokerage))
+    if rates.brokerage > 0.0:  # of the two bounds of brokerage the lower one counts, so the larger quantity does
+        quantity = max(quantity, (budget - fixed - rates.brokerage_most) / (price * (1.0 + rate)))
     if not quantity > 0.0:
         return 0.0
     for _ in range(8):  # the division may have rounded up by a bit or two
@@ -301,8 +309,11 @@ def stop_levels(position: Position, options: Options) -> tuple[float, float, flo
 def stop_hit(position: Position, options: Options, open_price: float, high: float, low: float) -> tuple[float, float]:
     """Rule 2: return the price at which this bar hits a stop of the open position, and its reason (NONE: it does not).
 
-    An open beyond a level fills at the open. Where the bar spans both the stop and the take-profit, the stop is assumed.
+    An open beyond a level fills at the open. Where the bar spans both the stop and the take-profit, the stop is assumed. A bar
+    whose low is not known hits nothing.
     """
+    if low != low:
+        return 0.0, NONE
     stop, reason, target = stop_levels(position, options)
     is_long = position.units > 0.0
     if open_price <= stop if is_long else open_price >= stop:
@@ -336,11 +347,17 @@ def moved(position: Position, last: float, held: float, best: float) -> Position
 
 @compiled
 def marked(position: Position, close: float, high: float, low: float) -> Position:
-    """Rule 3: take over the close of the symbol's bar (NaN: it has none), age its position and follow its best price."""
+    """Rule 3: take over the close of the symbol's bar (NaN: it has none), age its position and follow its best price.
+
+    A bar whose high and low are not known had one price.
+    """
     p = position
     if close != close:
         return p
-    best = max(p.best, high) if p.units > 0.0 else min(p.best, low)
+    extreme = high if p.units > 0.0 else low
+    if extreme != extreme:
+        extreme = close
+    best = max(p.best, extreme) if p.units > 0.0 else min(p.best, extreme)
     return moved(p, close, p.held + 1.0, best) if p.units != 0.0 else moved(p, close, p.held, p.best)
 
 
@@ -409,7 +426,7 @@ def write_pool(pools: Array, pool: int, value: Pool) -> None:
 @compiled
 def read_rates(costs: Array, segment: int) -> Rates:
     row = costs[segment]
-    return Rates(row[0], row[1], row[2], row[3], row[4], row[5])
+    return Rates(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
 
 
 @compiled
@@ -662,11 +679,11 @@ def run_alone(
                     if has_borrow:
                         position, cash = pay_borrow(position, cash, options, close)
                     signals = signals_at(entries, exits, short_entries, short_exits, t)
-                    if signals != 0 or ages:
+                    if (signals != 0 or ages) and leave == NONE and enter == 0.0:  # rule 11: what waits is not decided anew
                         value = cash.cash + position.units * close
                         choice = decide(position, options, rates, rule, value, close, signals)
                         leave, enter, quantity, decided = choice.leave, choice.enter, choice.quantity, float(t)
-                if (leave != NONE or enter != 0.0) and close_fills == (stage == 1):  # rules 1 and 6
+                if (leave != NONE or enter != 0.0) and close_fills == (stage == 1) and opens[t] == opens[t]:  # rules 1, 6 and 11
                     price = close if stage == 1 else opens[t]
                     if leave != NONE:
                         before = position
@@ -770,16 +787,16 @@ def run_together(
                     else:
                         s, signals = tape.places[k] >> 4, tape.places[k] & 15
                     close = closes[s, t]
-                    if close == close:
+                    if close == close and book[s, DUE_EXIT] == NONE and book[s, DUE_ENTRY] == 0.0:  # rule 11: what waits stays
                         choice = decide(read_position(book, s), options, rates, read_rule(book, s), value, close, signals)
                         if choice.leave != NONE or choice.enter != 0.0:
                             book[s, DUE_EXIT], book[s, DUE_ENTRY] = choice.leave, choice.enter
                             book[s, DUE_QUANTITY], book[s, DUE_ROW], book[s, LAST] = choice.quantity, t, close
                             due = insert_ordered(waiting, due, s)
-            if due > 0 and close_fills == (stage == 1):  # rules 1 and 6: a symbol without a bar waits
+            if due > 0 and close_fills == (stage == 1):  # rules 1, 6 and 11: a symbol without a bar, or in an auction, waits
                 for k in range(due):
                     s = waiting[k]
-                    if book[s, DUE_EXIT] != NONE and closes[s, t] == closes[s, t]:
+                    if book[s, DUE_EXIT] != NONE and opens[s, t] == opens[s, t]:
                         before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
                         reason = book[s, DUE_EXIT]
                         fill, position, cash = fill_exit(before, read_pool(pools, 0), options, rates, np.inf, price, reason)
@@ -789,7 +806,7 @@ def run_together(
                 left = 0
                 for k in range(due):
                     s = waiting[k]
-                    if closes[s, t] == closes[s, t]:
+                    if opens[s, t] == opens[s, t]:
                         if book[s, DUE_ENTRY] != 0.0:
                             before, price = read_position(book, s), closes[s, t] if stage == 1 else opens[s, t]
                             fill, position, cash = fill_entry(

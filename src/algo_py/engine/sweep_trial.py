@@ -10,12 +10,14 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from algo_py.engine.auctions import traded_bars
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.costs import cost_table
 from algo_py.engine.periods import periods_per_year
 from algo_py.engine.portfolio import Portfolio, Records
 from algo_py.engine.sweep_rank import METRICS
 from algo_py.engine.sweep_search import ParameterSpace
+from algo_py.engine.windows import windows_of
 from algo_py.errors import AlgoPyError, StrategyBroken
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
 from algo_py.strategy.indicators.memory import IndicatorMemory, OwnBars, remembering
@@ -47,6 +49,7 @@ class Trial:
         # The calendar is asked once; every set has the same answer.
         self._config = config.model_copy(update={"periods_per_year": periods_per_year(bars, config)})
         self._costs = cost_table(config)
+        self._windows, self._traded = windows_of(bars, config), traded_bars(bars, config)
         self._options = inputs.options_of(config, self._config.periods_per_year)
         self._inputs, self._kernel = inputs, kernel
         self._book = inputs.book_of(bars.symbols, config.instruments)
@@ -86,7 +89,7 @@ class Trial:
     def _simulated(self, signals: Signals) -> Mapping[str, float | int | None]:
         """Do what `simulate` does, on arrays that are used again."""
         bars, config, book, pools = self._bars, self._config, self._book.copy(), self._pools.copy()
-        tape = self._inputs.tape_of(bars, signals, config, self._costs)
+        tape = self._inputs.tape_of(self._traded, signals, config, self._costs, self._windows)
         count, rows, symbols = 0, len(bars.index), len(bars.symbols)
         self._exposed[:] = 0
         groups = [(0, symbols, 0)] if config.cash_sharing else [(s, s + 1, s) for s in range(symbols)]

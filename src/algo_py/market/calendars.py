@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
 
 from algo_py.errors import InvalidInput
-from algo_py.market.phases import LIMIT, MARKET, STOP, STOP_LIMIT, Matching, Phase, PhaseKind
+from algo_py.market.phases import LIMIT, MARKET, STOP, STOP_LIMIT, AuctionRule, Matching, Phase, PhaseKind
 from algo_py.market.timeframes import Timeframe
 
 _ALL_TYPES: Final = frozenset({MARKET, LIMIT, STOP, STOP_LIMIT})
@@ -29,7 +29,8 @@ class Session:
     """One stretch of trading of a day. All moments are UTC.
 
     Continuous trading is [open, close). auction: the bar of the closing auction, from the end of its order entry to the end of
-    matching; None without one. is_known False: nobody has said so, the weekly rule is assumed.
+    matching; None without one, and auction_rule says which prices it can have. is_known False: nobody has said so, the weekly
+    rule is assumed.
     """
 
     day: date
@@ -40,6 +41,7 @@ class Session:
     name: str = ""
     source: str = ""
     is_known: bool = True
+    auction_rule: AuctionRule | None = None
 
     @property
     def end(self) -> datetime:

@@ -91,9 +91,9 @@ class SessionCalendar:
     def bar_opens(self, timeframe: Timeframe, start: datetime, end: datetime) -> Iterator[datetime]:
         self._reach(self._day(end))
         previous: datetime | None = None
-        first = bisect_right(self._ends, start - timedelta(days=7))
+        first = bisect_right(self._ends, start - timedelta(days=7) if timeframe is Timeframe.W1 else start)
         for session in islice(self._sessions, first, None):
-            for moment in self._opens_within(session, timeframe):
+            for moment in self._opens_within(session, timeframe, start):
                 if moment >= end:
                     return
                 if moment >= start and moment != previous:
@@ -173,16 +173,20 @@ class SessionCalendar:
         """Return the first moment later than `after` that `when` has for a bar."""
         day = self._known_or_assumed(after)
         self._reach(day + _LONGEST_CLOSURE)
-        for session in islice(self._sessions, bisect_left(self._days, day - timedelta(days=7)), None):
-            for open_time in self._opens_within(session, timeframe):
+        behind = timedelta(days=7 if timeframe is Timeframe.W1 else 1)  # how long ago a bar may have opened that is not over
+        for session in islice(self._sessions, bisect_left(self._days, day - behind), None):
+            for open_time in self._opens_within(session, timeframe, after - timeframe.delta):
                 moment = when(open_time, timeframe)
                 if moment > after:
                     return moment
         raise InvalidInput(f"no bar of {timeframe} closes after {after.isoformat()}")
 
-    def _opens_within(self, session: Session, timeframe: Timeframe) -> Iterator[datetime]:
+    def _opens_within(self, session: Session, timeframe: Timeframe, start: datetime | None = None) -> Iterator[datetime]:
+        """Yield the open times of a session's bars; of intraday ones those before `start` may be left out."""
         if timeframe.is_intraday:
             moment = session.open
+            if start is not None and start > moment:
+                moment += (start - moment) // timeframe.delta * timeframe.delta
             while moment < session.close:
                 yield moment
                 moment += timeframe.delta

@@ -88,10 +88,15 @@ class UniverseCalendar:
         return having
 
     def _next(self, timeframe: Timeframe, after: datetime, when: Callable[[datetime, Timeframe], datetime]) -> datetime:
-        for days in (3, 35):
-            opens = self.bar_opens(timeframe, after - timedelta(days=8), after + timedelta(days=days))
-            moments = (when(open_time, timeframe) for open_time in opens)
-            found = min((moment for moment in moments if moment > after), default=None)
-            if found is not None:
-                return found
+        # How long ago a bar may have opened that is not over; an auction's bar may be longer than the others.
+        behind = timeframe.delta + timedelta(hours=1) if timeframe.is_intraday else timedelta(days=8)
+        found: datetime | None = None
+        for open_time in self.bar_opens(timeframe, after - behind, after + timedelta(days=35)):
+            if found is not None and open_time >= found:
+                return found  # what opens later closes later
+            moment = when(open_time, timeframe)
+            if moment > after and (found is None or moment < found):
+                found = moment
+        if found is not None:
+            return found
         raise InvalidInput(f"no bar of {timeframe} closes after {after.isoformat()}")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from algo_py.errors import InvalidInput, NoData
 from algo_py.market import Timeframe, get_market
+from algo_py.strategy.session_table import close_times
 
 COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
@@ -75,6 +76,13 @@ class Bars(Mapping[str, pd.DataFrame]):
         fields = {name: values[:rows] for name, values in self._fields.items()}
         return Bars(self.index[:rows], self.symbols, fields, market=self.market, timeframe=self.timeframe)
 
+    def tail(self, first: int) -> Bars:
+        """Return the bars from row `first` on as a view, without copying."""
+        if first == 0:
+            return self
+        fields = {name: values[first:] for name, values in self._fields.items()}
+        return Bars(self.index[first:], self.symbols, fields, market=self.market, timeframe=self.timeframe)
+
     @property
     def open(self) -> pd.DataFrame:
         return self._frame("open")
@@ -100,12 +108,11 @@ class Bars(Mapping[str, pd.DataFrame]):
         return self._fields[name]
 
     def close_times(self) -> pd.DatetimeIndex:
-        """Return the close time of every bar: by the market's calendar where it is known, else the next bar's open time."""
+        """Return the close time of every bar: by the calendar of the universe where the market is known, else the next bar's
+        open time. A bar that several symbols have closes as the last of them does.
+        """
         if self.market is not None and self.timeframe is not None:
-            calendar = get_market(self.market).calendar
-            if calendar.periods_per_year(Timeframe.D1) == 365:
-                return self.index + self.timeframe.delta
-            return pd.DatetimeIndex([calendar.bar_close(moment, self.timeframe) for moment in self.index.to_pydatetime()])
+            return close_times(self.index, get_market(self.market), self.timeframe, self.symbols)
         spacing = self.index[1:] - self.index[:-1]
         last = spacing.min() if len(spacing) else pd.Timedelta(0)
         return pd.DatetimeIndex(self.index[1:].append(self.index[-1:] + last))
