@@ -11,6 +11,7 @@ import pandas as pd
 
 from algo_py.database import Database
 from algo_py.engine import Account, PortfolioConfig
+from algo_py.engine.auctions import traded_bars
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.journal import Journal
 from algo_py.orders.ledger import apply_entry, apply_fill
@@ -63,7 +64,7 @@ class AccountFold:
             self._fold(event)
 
     def mark(self, bars: Bars, row: int) -> None:
-        """Take over a bar's closes."""
+        """Take over the closes of a bar of `traded_bars`."""
         self.account.mark(bars.array("close")[row], bars.array("high")[row], bars.array("low")[row])
 
     def rebuild(self, bars: Bars | None, first_new_row: int) -> None:
@@ -73,6 +74,7 @@ class AccountFold:
         events = events_of(self._database, self._deployment_id)
         events = self._in_engine_order(events, turns_of(self._database, self._deployment_id))
         if bars is not None:
+            bars = traded_bars(bars.head(first_new_row), self._config) if first_new_row else bars
             closes = bars.close_times()
             first = 0 if not events else int(closes.searchsorted(pd.Timestamp(events[0].time), side="right"))
             place = 0

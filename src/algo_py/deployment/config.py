@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from algo_py.backtest import BacktestConfig
 from algo_py.clock import format_time
 from algo_py.deployment.schedule import Schedule
-from algo_py.market import Market, Timeframe, get_market
+from algo_py.market import Calendar, Market, Timeframe, get_market
 from algo_py.market.calendars import UnknownDays
 from algo_py.orders.risk import Limits
 
@@ -108,13 +108,18 @@ class DeploymentConfig(BaseModel):
     def timeframe(self) -> Timeframe:
         return Timeframe.parse(self.backtest.timeframe)
 
+    @property
+    def calendar(self) -> Calendar:
+        """The hours of its universe: the bars of all its symbols, a closing auction included."""
+        return self.market.calendar_over(self.backtest.symbols)
+
     def next_fire(self, after: datetime) -> datetime | None:
         """Return when the next run after `after` is due, in UTC; None when the window has ended by then.
 
         On the live clock a run may take place at `start` itself. A replay's first run is later than its start: the bar that
         opens there is its first, and has not closed.
         """
-        after, calendar = after.astimezone(UTC), self.market.calendar
+        after, calendar = after.astimezone(UTC), self.calendar
         if self.start is not None and after < self.start:
             after = self.start.astimezone(UTC) - (timedelta(0) if isinstance(self.clock, Replay) else _TICK)
         try:

@@ -15,11 +15,13 @@ import pandas as pd
 
 from algo_py.clock import monotonic_s
 from algo_py.deployment.config import DeploymentConfig, Replay
+from algo_py.engine.auctions import traded_bars
 from algo_py.errors import Damaged, NoData
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.frames import Block, to_frame
-from algo_py.market import latest_closed_open
+from algo_py.market import Calendar, latest_closed_open
+from algo_py.market.phases import MARKET, PhaseKind
 from algo_py.oms.triggers import PriceBar
 from algo_py.orders.execution import ExecutionLog
 from algo_py.strategy import Bars
@@ -58,7 +60,8 @@ class ReplayFeed:
         self._bars = _read(store, config, end=config.end)
         self._end = config.end
         self._closes = self._bars.close_times()
-        self._own = {symbol: self._bars[symbol]["open"] for symbol in self._bars.symbols}
+        self._traded = traded_bars(self._bars, config.backtest.portfolio_config())
+        self._own = {symbol: self._traded.open[symbol].dropna() for symbol in self._bars.symbols}
         self._close_of = dict(zip(self._bars.index, self._closes, strict=True))
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
         self._rows_closed = 0
@@ -86,13 +89,15 @@ class ReplayFeed:
         return opens.index[row].to_pydatetime(), float(opens.iloc[row])
 
     def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
-        return _price_bars(self._bars, symbol, submitted_at, self._rows_closed)
+        return _price_bars(self._traded, symbol, submitted_at, self._rows_closed)
 
 
 class LiveFeed:
     """Bars of FinStore, brought up to date by `fill` (None: they arrive by other ways).
 
-    Orders on paper fill at the market's last price, which `quote` asks for; where nobody says it, at the last known close.
+    Orders on paper fill at the market's last price, which `quote` asks for; where nobody says it, at the last known close. While
+    their symbol does not trade continuously they wait, at night as in a closing auction (but for `auction_fills`), and then fill
+    at the price after the opening: what `quote` says, else the open of the first bar.
     """
 
     def __init__(
@@ -110,9 +115,13 @@ class LiveFeed:
         self._quote = quote
         self._log = log
         self._bars: Bars | None = None
+        self._traded: Bars | None = None  # of the bars that are seen, made when somebody asks
+        self._now: datetime | None = None
+        self._money = config.backtest.portfolio_config()
         self.incomplete: Mapping[str, str] = {}
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
+        self._now = now
         problems = self._fill_gaps(self._fill) if self._fill is not None and not as_stored else {}
         frames, unreadable = _frames(self._store, self._config)
         if len(unreadable) == len(frames):
@@ -126,7 +135,7 @@ class LiveFeed:
             told = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in _by_problem(problems).items())
             raise NoData(f"the bars are not complete: {told}", remedy="Nothing is decided on such bars.")
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
-        self._bars = bars.head(rows)
+        self._bars, self._traded = bars.head(rows), None
         return self._bars
 
     def _fill_gaps(self, fill: Callable[[], FillReport]) -> dict[str, str]:
@@ -160,20 +169,48 @@ class LiveFeed:
         }
 
     def see_opens(self, now: datetime) -> None:
-        """Nothing to do: a live price is known as soon as it is stored."""
+        """Take over what time it is: a live price is known as soon as it is stored."""
+        self._now = now
 
     def fill_price(self, symbol: str, bar_time: datetime, submitted_at: datetime) -> tuple[datetime, float] | None:
         if self._bars is None:
             return None
-        price = None if self._quote is None else self._quote(symbol)
+        now = submitted_at if self._now is None else max(self._now, submitted_at)
+        calendar = self._config.market.calendar_of(symbol)
+        is_open = calendar.is_open(now)
+        price = self._quote(symbol) if is_open and self._quote is not None else None
+        if not is_open or not calendar.is_open(submitted_at):
+            return (now, price) if price is not None else self._after_waiting(self._bars, calendar, symbol, submitted_at)
         if price is not None:
             return submitted_at, price
         closes = self._bars.array("close")[:, self._bars.symbols.index(symbol)]
         known = closes[~np.isnan(closes)]
         return (submitted_at, float(known[-1])) if len(known) else None
 
+    def _after_waiting(
+        self, bars: Bars, calendar: Calendar, symbol: str, submitted_at: datetime
+    ) -> tuple[datetime, float] | None:
+        """Return the first open after it was sent at which an order fills that its symbol's hours have kept waiting."""
+        traded = self._traded_of(bars)
+        opens = traded.array("open")[:, traded.symbols.index(symbol)]
+        first = int(traded.index.searchsorted(pd.Timestamp(submitted_at), side="left"))
+        entry = calendar.next_entry(MARKET, submitted_at)
+        for row in (first + np.flatnonzero(~np.isnan(opens[first:]))).tolist():
+            time = traded.index[row].to_pydatetime()
+            is_auction = calendar.is_auction(time, self._config.timeframe)
+            if not is_auction or (entry.kind is PhaseKind.CLOSING_AUCTION and entry.end <= time):
+                return time, float(opens[row])
+        return None
+
+    def _traded_of(self, bars: Bars) -> Bars:
+        if self._traded is None:
+            self._traded = traded_bars(bars, self._money)
+        return self._traded
+
     def bars_since(self, symbol: str, submitted_at: datetime) -> Iterable[PriceBar]:
-        return () if self._bars is None else _price_bars(self._bars, symbol, submitted_at, len(self._bars.index))
+        if self._bars is None:
+            return ()
+        return _price_bars(self._traded_of(self._bars), symbol, submitted_at, len(self._bars.index))
 
 
 def open_feed(
@@ -191,11 +228,14 @@ def open_feed(
 
 
 def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> Iterator[PriceBar]:
-    """Yield the symbol's own bars among the first `rows` that opened at `submitted_at` or later, give or take a run's length."""
+    """Yield the symbol's own bars among the first `rows` that opened at `submitted_at` or later, give or take a run's length.
+
+    A bar in which no stop is looked at, a closing auction, is not among them.
+    """
     column = bars.symbols.index(symbol)
     first = int(bars.index.searchsorted(pd.Timestamp(submitted_at - _OPEN_TOLERANCE), side="left"))
     opens, highs, lows = (bars.array(name)[first:rows, column] for name in ("open", "high", "low"))
-    for row in np.flatnonzero(~np.isnan(opens)):
+    for row in np.flatnonzero(~np.isnan(lows)):
         time = bars.index[first + int(row)].to_pydatetime()
         yield PriceBar(time, float(opens[row]), float(highs[row]), float(lows[row]))
 

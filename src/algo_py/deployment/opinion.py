@@ -7,21 +7,23 @@ wanted, but leaves every position that the strategy has wanted to leave since it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from algo_py.engine.windows import Windows
 from algo_py.strategy import Bars, Signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """What is wanted now, one boolean per symbol in the universe's order."""
+    """What is wanted now, one boolean per symbol in the universe's order. square_off: the time of day asks for an exit."""
 
     entries: np.ndarray
     exits: np.ndarray
     short_entries: np.ndarray
     short_exits: np.ndarray
+    square_off: np.ndarray
 
 
 def opinion_of(
@@ -55,7 +57,41 @@ def opinion_of(
                 column = symbols.index(symbol)
                 left[column] = leave[row:, column].any() and not wanted[column]
         found += [wanted, left]
-    return Opinion(entries=found[0], exits=found[1], short_entries=found[2], short_exits=found[3])
+    nothing = np.zeros(len(symbols), dtype=np.bool_)
+    return Opinion(entries=found[0], exits=found[1], short_entries=found[2], short_exits=found[3], square_off=nothing)
+
+
+def within_windows(
+    found: Opinion,
+    bars: Bars,
+    windows: Windows | None,
+    *,
+    first_new: int,
+    held_since: Mapping[str, int],
+    needs_bar: bool,
+) -> Opinion:
+    """Return what the times of day leave of an opinion, and whom they ask to leave. `windows` begin with the row `first_new`.
+
+    Like any exit, a square-off that no run has seen is made up for. needs_bar: only a bar of the symbol's own asks for it, as in
+    a backtest; else a bar that is missing does as well, for no position is to wait for data.
+    """
+    if windows is None:
+        return found
+    square_off = np.zeros(len(bars.symbols), dtype=np.bool_)
+    if windows.square_off is not None:
+        asked = windows.square_off
+        if needs_bar:
+            asked = asked & ~np.isnan(bars.array("close")[first_new:])
+        for symbol, row in held_since.items():
+            column = bars.symbols.index(symbol)
+            square_off[column] = asked[max(row - first_new, 0) :, column].any()
+    allowed = ~windows.no_entry[-1]
+    return replace(
+        found,
+        entries=found.entries & allowed,
+        short_entries=found.short_entries & allowed,
+        square_off=square_off & ~found.exits & ~found.short_exits,
+    )
 
 
 def _array(signals: Signals, name: str, bars: Bars) -> np.ndarray:

@@ -24,14 +24,16 @@ from algo_py.deployment.account_view import VenueAccount, sensible
 from algo_py.deployment.closing import closing_orders
 from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.deployment.feed import Feed
-from algo_py.deployment.opinion import Opinion, opinion_of
+from algo_py.deployment.opinion import Opinion, opinion_of, within_windows
 from algo_py.deployment.protection import WATCH_EVERY_S, Protector
 from algo_py.deployment.safety import CONFIRM_AFTER_S, Safety
 from algo_py.deployment.store import DeploymentStore, EquityPoint
 from algo_py.deployment.stuck import StuckOrders
 from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
+from algo_py.engine.auctions import traded_bars
 from algo_py.engine.costs import cost_table
+from algo_py.engine.windows import SQUARE_OFF, Windows, windows_of
 from algo_py.errors import NoData, VenueDown, VenueError
 from algo_py.oms import OMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
@@ -84,7 +86,7 @@ class Pipeline:
     ) -> None:
         self._config = config
         self._database = database
-        money = config.backtest.portfolio_config()
+        self._money = money = config.backtest.portfolio_config()
         self._guard = Guard(
             journal=journal,
             clock=clock,
@@ -228,6 +230,7 @@ class Pipeline:
     def follow(self, now: datetime) -> None:
         """Look after orders and positions between two runs: a venue may forget overnight what nobody has asked it."""
         self._next_stops_s = monotonic_s() + _LOOK_AT_STOPS_S
+        self._feed.see_opens(now)  # on paper an order may be waiting for the opening
         try:
             bars = self._see_closes(now, as_stored=True)[0] if self._needs_rebuilding else None
             self._catch_up(now, bars)
@@ -277,16 +280,17 @@ class Pipeline:
         """Decide on the newest bar, and carry that out."""
         self._is_in_doubt = True
         hits: dict[str, str] = {}
-        for row in range(first_new, len(bars.index)):
-            hits |= self._protector.hits(self._fold.account, bars, row)
-            self._fold.mark(bars, row)
+        traded = traded_bars(bars, self._money, first=first_new)
+        for row in range(len(traded.index)):
+            hits |= self._protector.hits(self._fold.account, traded, row)
+            self._fold.mark(traded, row)
         self._safety.check_losses(self.equity, now)
         with self._stage("run.signals") as told:
             with time_limit(self._strategy_timeout_s, what=f"run of {self._config.backtest.strategy}"):
                 signals = evaluate(self._strategy, bars)
             told["new_bars"] = len(bars.index) - first_new
         with self._stage("run.orders") as told:
-            planned = self._decide(bars, signals, first_new, hits, incomplete)
+            planned = self._decide(now, bars, signals, first_new, hits, incomplete)
             told["intents"] = len(planned)
             fills = self._executor.place(planned)
             self._feed.see_opens(now)
@@ -316,8 +320,9 @@ class Pipeline:
             self._protect()
         if bars is None or self._first_new_row(bars) == len(bars.index):
             return RunResult(outcome="idle", detail={"reason": reason})
-        for row in range(self._first_new_row(bars), len(bars.index)):
-            self._fold.mark(bars, row)
+        traded = traded_bars(bars, self._money, first=self._first_new_row(bars))
+        for row in range(len(traded.index)):
+            self._fold.mark(traded, row)
         with self._database.write() as connection:
             self._store.mark_bar(connection, self._config.id, bars.index[-1].to_pydatetime(), self._point(bars))
         return RunResult(outcome="end", detail={"reason": reason})
@@ -381,32 +386,45 @@ class Pipeline:
         """Return whether an entry decided on the bar with this open time is by now older than one bar. Any is, once it ends."""
         if self._is_ending:
             return lambda _bar_time: True
-        calendar, timeframe = self._config.market.calendar, self._config.timeframe
+        calendar, timeframe = self._config.calendar, self._config.timeframe
         return lambda bar_time: now - calendar.bar_close(bar_time, timeframe) > timeframe.delta
 
     def _decide(
-        self, bars: Bars, signals: Signals, first_new: int, hits: Mapping[str, str], incomplete: Mapping[str, str]
+        self,
+        now: datetime,
+        bars: Bars,
+        signals: Signals,
+        first_new: int,
+        hits: Mapping[str, str],
+        incomplete: Mapping[str, str],
     ) -> list[OrderRequest]:
         """Turn the newest bar's signals into journaled intents, in one transaction with the mark that this bar is handled."""
         row = len(bars.index) - 1
         closes = bars.array("close")[row]
         bar_time = bars.index[row].to_pydatetime()
-        wanted = self._opinion(bars, signals, first_new, incomplete)
-        exits = wanted.exits | np.array([symbol in hits for symbol in self._symbols])
+        wanted = self._opinion(now, bars, signals, first_new, incomplete)
+        squared = {symbol: SQUARE_OFF for symbol, is_one in zip(self._symbols, wanted.square_off, strict=True) if is_one}
+        exits = wanted.exits | wanted.square_off | np.array([symbol in hits for symbol in self._symbols])
         # A symbol without a bar of its own is left at its last price: an exit does not wait for data.
         known = np.array([float(self._guard.closes.get(symbol, Decimal("nan"))) for symbol in self._symbols])
         prices = np.where(np.isnan(closes) & exits, known, closes)
         decisions = self._fold.account.decide(
-            prices, wanted.entries, exits, wanted.short_entries, wanted.short_exits, moment=bar_time
+            prices,
+            wanted.entries,
+            exits,
+            wanted.short_entries,
+            wanted.short_exits | wanted.square_off,
+            moment=bar_time,
         )
-        requests = [self._request(decision, bar_time, prices, hits) for decision in decisions]
+        reasons = squared | dict(hits)
+        requests = [self._request(decision, bar_time, prices, reasons, hits) for decision in decisions]
         with self._database.write(durable=bool(requests)) as connection:
             planned = self._journal.plan(connection, requests)
             self._store.mark_bar(connection, self._config.id, bar_time, self._point(bars))
         self._last_bar_time = bar_time
         return planned
 
-    def _opinion(self, bars: Bars, signals: Signals, first_new: int, incomplete: Mapping[str, str]) -> Opinion:
+    def _opinion(self, now: datetime, bars: Bars, signals: Signals, first_new: int, incomplete: Mapping[str, str]) -> Opinion:
         """Return what counts now. A symbol whose order is still open is not entered: its outcome comes first. Only an exit that
         is under way keeps it from being left."""
         opened = [order.request for order in self._journal.orders(only_open=True) if order.request.type is not OrderType.STOP]
@@ -415,14 +433,23 @@ class Pipeline:
         if waiting:
             self._log.info("run.order_still_open", symbols=sorted(waiting))
         held = self._fold.positions
+        held_since = {symbol: self._row_after_entry(bars, symbol) for symbol in held if symbol in self._symbols}
         found = opinion_of(
             signals,
             bars,
             first_new=first_new,
-            held_since={symbol: self._row_after_entry(bars, symbol) for symbol in held if symbol in self._symbols},
+            held_since=held_since,
             is_short={symbol: quantity < 0 for symbol, quantity in held.items()},
             late_entries=self._config.late_entries,
             open_already=self._open_already(bars, signals),
+        )
+        found = within_windows(
+            found,
+            bars,
+            self._windows(now, bars, first_new),
+            first_new=first_new,
+            held_since=held_since,
+            needs_bar=isinstance(self._config.clock, Replay),
         )
         free = np.array([symbol not in leaving for symbol in bars.symbols])
         complete = np.array([symbol not in waiting and symbol not in incomplete for symbol in bars.symbols])
@@ -431,23 +458,45 @@ class Pipeline:
             exits=found.exits & free,
             short_entries=found.short_entries & complete,
             short_exits=found.short_exits & free,
+            square_off=found.square_off & free,
         )
 
+    def _windows(self, now: datetime, bars: Bars, first_new: int) -> Windows | None:
+        """Return what the times of day say of the new bars. A run that is late by more than a bar counts by its own time."""
+        if not self._money.windows:
+            return None
+        closed = bars.close_times()[-1].to_pydatetime()
+        is_late = now - closed > self._config.timeframe.delta
+        return windows_of(bars, self._money, first=first_new, not_before=now if is_late else None)
+
     def _row_after_entry(self, bars: Bars, symbol: str) -> int:
-        """Return the first row at whose close a held position could have been left."""
+        """Return the first row at whose close a held position could have been left: that of its fill. Its order may have waited
+        for the end of an auction."""
         entered = self._journal.ledger.entry_bar(symbol)
-        return 0 if entered is None else int(bars.index.searchsorted(pd.Timestamp(entered), side="right"))
+        if entered is None:
+            return 0
+        row, place = int(bars.index.searchsorted(pd.Timestamp(entered), side="right")), self._symbols.index(symbol)
+        following = traded_bars(bars.head(min(row + 1, len(bars.index))), self._money, first=row)
+        has_waited = ~np.isnan(following.array("close")[:, place]) & np.isnan(following.array("open")[:, place])
+        return row + int(has_waited.any())
 
     def _open_already(self, bars: Bars, signals: Signals) -> frozenset[str]:
         """Return what the strategy would hold by now, when the first run is to enter it."""
         if not self._config.enter_open_position or self._last_bar_time is not None:
             return frozenset()
-        positions = simulate(bars, signals, self._config.backtest.portfolio_config()).open_positions
+        positions = simulate(bars, signals, self._money).open_positions
         held = frozenset(str(symbol) for symbol in positions["symbol"])
         self._log.info("run.open_positions", symbols=sorted(held))
         return held
 
-    def _request(self, decision: Decision, bar_time: datetime, closes: np.ndarray, hits: Mapping[str, str]) -> OrderRequest:
+    def _request(
+        self,
+        decision: Decision,
+        bar_time: datetime,
+        closes: np.ndarray,
+        reasons: Mapping[str, str],
+        hits: Mapping[str, str],
+    ) -> OrderRequest:
         side, leg, symbol = Side(decision.side), Leg(decision.leg), decision.symbol
         rules, close = self._guard.rules.get(symbol), from_float(closes[self._symbols.index(symbol)])
         # What leaves is what the ledger holds, to the last digit; on paper that is the engine's own quantity.
@@ -460,7 +509,7 @@ class Pipeline:
             quantity=quantity if rules is None else in_lots(quantity, rules),
             bar_time=bar_time,
             reference_price=close,
-            reason=hits.get(symbol, decision.reason) if leg is Leg.EXIT else decision.reason,
+            reason=reasons.get(symbol, decision.reason) if leg is Leg.EXIT else decision.reason,
         )
         if self._config.order.type == "market" or (leg is Leg.EXIT and symbol in hits):
             return order

@@ -37,11 +37,13 @@ def traded_bars(bars: Bars, config: PortfolioConfig, *, first: int = 0) -> Bars:
         if not len(rows):
             continue
         masked = masked or {name: np.array(wanted.array(name), order="F") for name in _MASKED}
-        cells = np.ix_(rows, places)
+        cells = np.ix_(rows, np.array(places))
         for values in masked.values():
             values[cells] = np.nan
         if config.auction_fills:
-            masked["open"][cells] = _prices(bars, table, rows + first, places, market.time_zone)
+            # The day's bars are enough: those of the reference window come before the auction.
+            day = int(np.searchsorted(microseconds(bars.index), table.day_starts[table.rows_of(opens_us[rows[:1]])[0]]))
+            masked["open"][cells] = _prices(bars.tail(day), table, rows + first - day, places, market.time_zone)
     if not masked:
         return wanted
     for values in masked.values():
@@ -54,7 +56,7 @@ def _prices(bars: Bars, table: SessionTable, rows: np.ndarray, places: list[int]
     """Return the auctions' prices, row x symbol, NaN where nothing fills at them."""
     opens_us, close_times_us = microseconds(bars.index), microseconds(bars.close_times())
     closes = bars.array("close")[:, places]
-    found = closes[rows].copy()
+    found: np.ndarray = closes[rows].copy()
     for place, (row, number) in enumerate(zip(rows.tolist(), table.rows_of(opens_us[rows]).tolist(), strict=True)):
         session = table.sessions[number]
         begin, end = np.searchsorted(opens_us, (table.opens[number], table.closes[number])).tolist()
@@ -67,9 +69,7 @@ def _prices(bars: Bars, table: SessionTable, rows: np.ndarray, places: list[int]
     return found
 
 
-def _reference(
-    bars: Bars, session: Session, opens_us: np.ndarray, rows: slice, places: list[int], zone: ZoneInfo
-) -> np.ndarray:
+def _reference(bars: Bars, session: Session, opens_us: np.ndarray, rows: slice, places: list[int], zone: ZoneInfo) -> np.ndarray:
     """Return the mean price by volume of the auction's reference window, symbol by symbol; without volume the last close."""
     high, low, close, volume = (bars.array(name)[rows][:, places] for name in ("high", "low", "close", "volume"))
     is_bar = ~np.isnan(close)

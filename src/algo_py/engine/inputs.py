@@ -10,7 +10,7 @@ import numpy as np
 from algo_py.engine import kernel
 from algo_py.engine.config import PortfolioConfig
 from algo_py.engine.costs import CostTable
-from algo_py.engine.windows import Windows
+from algo_py.engine.windows import SQUARE_OFF, Windows
 from algo_py.errors import InvalidInput
 from algo_py.market import Instrument
 from algo_py.strategy import Bars, Signals
@@ -24,7 +24,7 @@ _REASONS = {
     kernel.BY_TRAILING_STOP: "trailing_stop",
     kernel.BY_TAKE_PROFIT: "take_profit",
     kernel.BY_MAX_HOLD: "max_hold_bars",
-    kernel.BY_SQUARE_OFF: "square_off",
+    kernel.BY_SQUARE_OFF: SQUARE_OFF,
     kernel.NO_CASH: "insufficient_cash",
     kernel.BELOW_LOT: "below_lot_size",
     kernel.BELOW_QUANTITY_MIN: "below_quantity_min",
@@ -140,9 +140,7 @@ def tape_of(
     )
 
 
-def tell_square_offs(
-    orders: np.ndarray, bars: Bars, signals: Signals, config: PortfolioConfig, windows: Windows | None
-) -> None:
+def tell_square_offs(orders: np.ndarray, bars: Bars, signals: Signals, config: PortfolioConfig, windows: Windows | None) -> None:
     """Write the reason of exits that the square-off and not the strategy decided."""
     if windows is None or windows.square_off is None:
         return

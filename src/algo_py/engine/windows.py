@@ -22,6 +22,7 @@ from algo_py.strategy.session_table import SessionTable, calendars_of, microseco
 
 Flags = Mapping[str, np.ndarray | None]
 
+SQUARE_OFF: Final = "square_off"  # the reason of its exits
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIRECTIONS: Final = (("entries", "exits"), ("short_entries", "short_exits"))
 
@@ -80,8 +81,7 @@ def windows_of(bars: Bars, config: PortfolioConfig, *, first: int = 0, not_befor
         raise InvalidInput(
             f"{name} needs bars shorter than a day (timeframe was {bars.timeframe})", remedy="Use intraday bars, or leave it out."
         )
-    timeframe = bars.timeframe
-    bars, market = bars.tail(first), get_market(bars.market)
+    market, timeframe, bars = get_market(bars.market), bars.timeframe, bars.tail(first)
     opens_us, closes_us = microseconds(bars.index), microseconds(bars.close_times())
     shape = (len(bars.index), len(bars.symbols))
     no_entry = np.zeros(shape, dtype=np.bool_, order="F")

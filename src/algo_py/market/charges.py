@@ -8,7 +8,7 @@ from typing import Final
 
 from algo_py.market.facts import Dated
 
-# Goods and services tax on brokerage, exchange charge and (since 2022-07-18) SEBI's fee: CGST Act 2017; SEBI circular of 2022-07-18.
+# Goods and services tax on brokerage, exchange charge and (since 2022-07-18) SEBI's fee: CGST Act 2017; SEBI, 2022-07-18.
 GST: Final = 0.18
 
 
@@ -77,8 +77,8 @@ NSE_DELIVERY: Final[tuple[Dated[Charges], ...]] = tuple(
     for since, fees, source in _FEES
 )
 
-# What is sold on the day on which it was bought. STT: 0.025 % of the sale since 2006-06-01 (Finance Act 2006). Brokerage: 0.03 % or
-# Rs 20 for each executed order, whichever is lower (zerodha.com/charges, seen 2026-05-19; most discount brokers take the same).
+# What is sold on the day on which it was bought. STT: 0.025 % of the sale since 2006-06-01 (Finance Act 2006). Brokerage: 0.03 %
+# or Rs 20 for each executed order, whichever is lower (zerodha.com/charges as of May 2026; most discount brokers take the same).
 NSE_INTRADAY: Final[tuple[Dated[Charges], ...]] = tuple(
     Dated(
         valid_from=since,

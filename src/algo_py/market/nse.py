@@ -195,7 +195,9 @@ def _ordinary(day: date, rule: DayRule, name: str, source: str, *, is_known: boo
         matching = rule.of_kind(PhaseKind.CLOSING_AUCTION)[-1]
         auction = (_at(day, matching.start), _at(day, matching.end))
     phases = tuple(_phase(day, phase) for phase in rule.phases)
-    return Session(day, _at(day, continuous.start), _at(day, continuous.end), phases, auction, name, source, is_known, rule.auction)
+    return Session(
+        day, _at(day, continuous.start), _at(day, continuous.end), phases, auction, name, source, is_known, rule.auction
+    )
 
 
 def _special(day: date, hours: _Hours) -> Session:

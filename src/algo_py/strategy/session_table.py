@@ -85,13 +85,26 @@ def calendars_of(market: Market, symbols: Iterable[str]) -> dict[Calendar, list[
 def sessions_between(calendar: Calendar, zone: ZoneInfo, first_us: int, last_us: int) -> SessionTable:
     """Return the sessions of the days from `first_us` to `last_us`, both included; days that are not known have none."""
     first, last = (_EPOCH + timedelta(microseconds=int(us)) for us in (first_us, last_us))
-    return _table(calendar, zone, first.astimezone(zone).date(), last.astimezone(zone).date())
+    return _table(_Identity(calendar), zone, first.astimezone(zone).date(), last.astimezone(zone).date())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Identity:
+    """A calendar by identity: a market gives the same one as long as no fact changes."""
+
+    calendar: Calendar
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.calendar is self.calendar
+
+    def __hash__(self) -> int:
+        return id(self.calendar)
 
 
 @lru_cache(maxsize=64)
-def _table(calendar: Calendar, zone: ZoneInfo, first: date, last: date) -> SessionTable:
+def _table(identity: _Identity, zone: ZoneInfo, first: date, last: date) -> SessionTable:
     days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    sessions = tuple(session for day in days if (session := _session(calendar, day)) is not None)
+    sessions = tuple(session for day in days if (session := _session(identity.calendar, day)) is not None)
     starts = [to_us(_midnight(session.day, zone)) for session in sessions]
     ends = [to_us(_midnight(session.day + _DAY, zone)) for session in sessions]
     auctions = [(_NEVER, _NEVER, _NEVER) if s.auction is None else (*map(to_us, s.auction), _entry_end(s)) for s in sessions]
