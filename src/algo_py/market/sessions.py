@@ -18,6 +18,8 @@ from algo_py.market.timeframes import Timeframe
 
 # How far beyond the last known day sessions are laid out at a time.
 _STRETCH: Final = timedelta(days=400)
+# What a session that ends late has at least between its end and its final bars.
+_SETTLING: Final = timedelta(hours=2)
 # No order type is without a phase for longer than this: no exchange is closed for so long.
 _LONGEST_CLOSURE: Final = timedelta(days=60)
 
@@ -31,7 +33,7 @@ class SessionCalendar:
 
     `closed` are the names and sources of days that somebody said are closed. `assume` gives the session of a day beyond
     `last_day`, None when the weekly rule has none. `settled_at` is the time of day, in the market's zone, from which daily bars
-    are final; a session that ends later is settled two hours after its end.
+    are final, but not sooner than two hours after the session's end.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class SessionCalendar:
         if timeframe.is_intraday:
             return close
         settled = datetime.combine(self._day(close), self._settled_at, self._zone).astimezone(UTC)
-        return settled if settled > close else close + timedelta(hours=2)
+        return max(settled, close + _SETTLING)
 
     def bar_opens(self, timeframe: Timeframe, start: datetime, end: datetime) -> Iterator[datetime]:
         self._reach(self._day(end))
@@ -130,7 +132,8 @@ class SessionCalendar:
         return max(moment, self._sessions[bisect_right(self._closes, moment)].open)
 
     def phase(self, moment: datetime) -> Phase | None:
-        session = self._by_day.get(self._known_or_assumed(moment))
+        day = self._known_or_assumed(moment)
+        session = self._by_day.get(day)
         return next((p for p in session.phases if p.start <= moment < p.end), None) if session is not None else None
 
     def next_entry(self, order_type: str, moment: datetime) -> Phase:
