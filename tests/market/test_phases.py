@@ -20,7 +20,7 @@ BOTH, ONE = {LIMIT, MARKET}, {LIMIT}
 NO: set[str] = set()
 EVERY = {LIMIT, MARKET, STOP, STOP_LIMIT}
 # From this time on, until the next one: the types of new orders that the exchange takes.
-DAYS = {
+DAYS: dict[str, tuple[str, tuple[str, ...], dict[str, set[str] | None]]] = {
     "before closing auctions, any share": (
         "2026-07-31",
         (WITH_DERIVATIVES, OTHER),
