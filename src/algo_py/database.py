@@ -68,7 +68,7 @@ class Database:
     that is Refused.
     """
 
-    def __init__(self, url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(self, url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         parsed = _parse(url)
         self._file = sqlite.File(parsed.database) if parsed.drivername == "sqlite" else None
         if self._file is not None:
@@ -125,7 +125,7 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def open_database(url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
+def open_database(url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
     """Open the database at `url`, creating its tables and bringing its schema up to date where needed.
 
     A SQLite file is created too; a PostgreSQL database must be there. Its URL holds a password and is never shown. Raises
@@ -163,7 +163,8 @@ def migrate(database: Database) -> None:
     from alembic.util.exc import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # Options are interpolated: a % in the path would be taken for one.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with database.write() as connection:
         current = _schema_version(connection)
         if current is not None:
@@ -185,8 +186,15 @@ def _schema_version(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _parse(url: str | SecretStr) -> URL:
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a SQLite file, in parts: as text, a name with ? or % would be another file's."""
+    return URL.create("sqlite", database=str(path))
+
+
+def _parse(url: str | SecretStr | URL) -> URL:
     """Return the parts of a URL, which hide the password when shown. What cannot be read may be all password: it is not shown."""
+    if isinstance(url, URL):
+        return url
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
     try:
         parsed = make_url(text)
