@@ -28,7 +28,7 @@ from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.strategies import ALWAYS_IN, write_strategy
 from tests.deployment.test_lives import deploy, reach, run_on
-from tests.processes import NO_NETWORK, stop_everything
+from tests.processes import NO_NETWORK, stop_everything, supervisors
 from tests.venues.binance import BinanceServer
 from tests.venues.server import Fault
 
@@ -149,6 +149,25 @@ def test_a_process_that_hangs_where_no_signal_reaches_is_killed_and_goes_on(
     killed = manager.wait_until(deployment.id, lambda d: "SIGKILL" in d.reason or d.status == "finished", timeout_s=30)
     assert killed.status in ("restarting", "finished")
     reach(manager, deployment, "finished", timeout_s=60)
+
+
+def test_a_machine_that_sleeps_for_long_kills_nobody_on_waking(
+    workspace: Workspace, manager: DeploymentManager, save: Save
+) -> None:
+    workspace.settings_file.write_text(SUPERVISOR + "stalled_after_s = 1\nhung_after_s = 3\n" + NO_NETWORK)
+    save()
+    deployment = run_on(manager, deploy(manager, bars_per_s=10), 2)
+    [judge] = [process for process in supervisors(workspace) if process.pid != deployment.pid]
+    for _ in range(2):
+        sleepers = [judge, psutil.Process(deployment.pid)]
+        for process in sleepers:
+            process.suspend()
+        SystemClock().sleep(4.0)
+        for process in sleepers:  # the judge wakes first
+            process.resume()
+            SystemClock().sleep(0.4)
+    later = run_on(manager, manager.show(deployment.id), manager.show(deployment.id).row.runs + 2)
+    assert (later.pid, later.status) == (deployment.pid, "running")
 
 
 def test_a_venue_that_cannot_be_reached_at_the_start_is_asked_until_it_can(live: Workspace, manager: DeploymentManager) -> None:
