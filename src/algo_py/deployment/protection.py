@@ -157,7 +157,7 @@ class Protector:
         wanted = self._request(account, symbol, bar_time)
         if not self._journal.held(symbol):
             self._refused.pop(symbol, None)
-        if wanted is not None and any(_same_stop(order.request, wanted) for order in resting):
+        if wanted is not None and any(_same_stop(order.request, wanted) and not order.is_leaving for order in resting):
             return []
         if wanted is not None and not self._may_try(wanted):
             return []
@@ -374,7 +374,8 @@ class Protector:
         if rules is None and self._guard.rules:
             return ProtectedBy.NONE, "the venue does not trade it now: no order for it can be sent, and none rests"
         stops = [order for order in orders if order.request.type is OrderType.STOP]
-        covered = sum((order.request.quantity - order.filled_quantity for order in stops if order.status in _RESTS), Decimal(0))
+        resting = [order for order in stops if order.status in _RESTS and not order.is_leaving]
+        covered = sum((order.request.quantity - order.filled_quantity for order in resting), Decimal(0))
         whole = abs(quantity) if rules is None else in_lots(abs(quantity), rules)
         if covered and covered >= whole:
             return ProtectedBy.VENUE_STOP, ""

@@ -21,7 +21,7 @@ from algo_py.errors import NotEnough, OutcomeUnknown, RateLimited, Rejected, Ven
 from algo_py.orders.guard import Guard
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
-from algo_py.orders.records import JournaledOrder
+from algo_py.orders.records import CANCEL_ASKED, JournaledOrder
 from algo_py.orders.risk import in_lots, in_parts
 from algo_py.orders.sense import nonsense
 
@@ -187,7 +187,7 @@ class Executor:
 
     def can_replace(self, resting: Sequence[JournaledOrder], new: OrderRequest) -> bool:
         """Return whether a stop that rests can be replaced in one request: one single stop by another."""
-        if self._replace is None or len(resting) != 1 or resting[0].status is not OrderStatus.ACCEPTED:
+        if self._replace is None or len(resting) != 1 or resting[0].status is not OrderStatus.ACCEPTED or resting[0].is_leaving:
             return False
         return resting[0].request.target_price is None and new.target_price is None
 
@@ -199,8 +199,9 @@ class Executor:
         if self._replace is None:
             return self.cancel_resting(new.symbol, "its levels have moved") + self.place([new])
         place = self._replace
+        self._journal.note(old.request.client_order_id, CANCEL_ASKED)
         fills, _ = self._submit(new, lambda request: place(old.request, request, old.planned_at))
-        return fills + self._follow_one(old)
+        return fills + self._follow_one(self._journal.order(old.request.client_order_id) or old)
 
     def cancel_exits(self, symbol: str, reason: str) -> list[Fill]:
         """Cancel exits of a symbol that rest with a limit; return fills that crossed the cancel."""
@@ -360,6 +361,8 @@ class Executor:
             return self._end_missing(order)
         self._missing_since_s.pop(own_id, None)
         new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        if order.is_leaving and report.status in _AT_VENUE:
+            self._journal.note(own_id, "")  # it rests as before
         if report.status in _AT_VENUE and self._has_rested_too_long(order):
             new += self._end_limit(order)
         return new
@@ -419,10 +422,16 @@ class Executor:
         if order.status is OrderStatus.PLANNED:
             self._expire(order.request, reason)
             return []
+        is_stop, own_id = order.request.type is OrderType.STOP and order.status in _AT_VENUE, order.request.client_order_id
+        if is_stop:
+            self._journal.note(own_id, CANCEL_ASKED)  # from here on nobody may say that it protects
         report = self._cancel_at_venue(order, reason)
         if report is None:
             return []
-        return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        if is_stop and report.status in _AT_VENUE:
+            self._journal.note(own_id, "")  # it rests as before
+        return new
 
     def _cancel_at_venue(self, order: JournaledOrder, reason: str) -> OrderReport | None:
         try:
