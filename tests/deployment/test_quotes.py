@@ -55,7 +55,7 @@ def test_it_buys_with_btc_and_its_books_are_the_account_s(tell: Tell, server: Bi
     assert server.matching.balance("USDT").free == 10_000
     story.hour(3)
     assert (story.held(PAIR), story.there(PAIR)) == (0, 0)
-    assert story.journal.ledger.cash - 1 == balance.free + balance.locked - 2 == -story.journal.ledger.fees_paid
+    assert story.journal.ledger.cash - 1 == balance.free + balance.locked - 2 == -_fees(story)
     assert story.halts() == {}
 
 
@@ -67,9 +67,27 @@ def test_a_fee_is_booked_by_what_it_is_worth_in_btc(tell: Tell, server: BinanceT
     story = _in_btc(tell, server, fee_asset=fee_asset)
     story.hour(2)
     paid = Decimal(8) * Decimal("0.05") * server.matching.fee_rate
-    assert story.journal.ledger.fees_paid == pytest.approx(paid, rel=Decimal("0.01"))
+    assert _fees(story) == pytest.approx(paid, rel=Decimal("0.01"))
     assert story.held(PAIR) == story.there(PAIR)
     assert story.halts() == {}
+
+
+def test_a_fee_that_another_currency_s_trade_takes_is_paid_in_one_s_own(tell: Tell, server: BinanceTradingServer) -> None:
+    """BNB that one deployment holds in USDT pays the fee of another's trade in BTC."""
+    server.list_symbol("BNB/BTC", "0.01")
+    server.list_symbol("BNB/USDT", "600")
+    holder = tell({"BNB/USDT": {0: IN}}, name="holder", close={"BNB/USDT": 600.0})
+    holder.hour(2)
+    held = holder.held("BNB/USDT")
+    payer = _in_btc(tell, server, fee_asset="BNB", name="payer")
+    payer.hour(2)
+    taken = held - holder.there("BNB/USDT")
+    assert taken > 0
+    cash = holder.journal.ledger.cash
+    holder.hour()
+    assert holder.held("BNB/USDT") == held - taken
+    assert holder.journal.ledger.cash - cash == taken * 600
+    assert (holder.halts(), payer.halts()) == ({}, {})
 
 
 def test_a_shortage_of_btc_makes_the_entry_smaller_and_one_of_usdt_does_not(tell: Tell, server: BinanceTradingServer) -> None:
@@ -165,3 +183,7 @@ def _save_mixed(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> Story:
     with monkeypatch.context() as earlier:
         earlier.setattr("algo_py.market.markets.Market.quote_over", lambda *_: "USDT")
         return tell({PAIR: {0: IN}, "BTC/USDT": {0: IN}}, name="mixed")
+
+
+def _fees(story: Story) -> Decimal:
+    return story.manager.ledger(story.id).fees_paid
