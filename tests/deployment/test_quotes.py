@@ -54,7 +54,7 @@ def test_it_buys_with_btc_and_its_books_are_the_account_s(tell: Tell, server: Bi
     assert story.journal.ledger.cash - 1 == balance.free + balance.locked - 2
     assert server.matching.balance("USDT").free == 10_000
     story.hour(3)
-    assert (story.held(PAIR), story.there(PAIR)) == (0, 0)
+    assert story.held(PAIR) == story.there(PAIR) == 0
     assert story.journal.ledger.cash - 1 == balance.free + balance.locked - 2 == -_fees(story)
     assert story.halts() == {}
 
@@ -173,7 +173,7 @@ def test_one_that_an_earlier_version_deployed_enters_nothing(tell: Tell, monkeyp
     assert halted.by == HaltedBy.QUOTES
     assert "a universe has one quote currency" in halted.reason
     story.hour(2)
-    assert (story.held(PAIR), story.held("BTC/USDT")) == (0, 0)
+    assert story.held(PAIR) == story.held("BTC/USDT") == 0
     assert deployment_json(story.manager.show(story.id))["quote_currency"] is None
     assert DeploymentStore(story.database).get(story.id).config.backtest.quote_label == "BTC and USDT"
 
