@@ -93,7 +93,8 @@ class BinanceOMS:
             request_s=request_s,
         )
         self._market = market
-        self._quote = (*market.quotes_of(symbols), market.quote_currency)[0]
+        quotes = market.quotes_of(symbols)
+        self._quote = quotes[0] if len(quotes) == 1 else market.quote_currency  # several: as an earlier version deployed them
         self._connection = Connection(self._access, clock, limit or self._exchange.limit(host))
         self._lookups = Lookups(self._connection, Fees(self._connection, market))
         self._symbols = dict.fromkeys(symbols)
