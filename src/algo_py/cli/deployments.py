@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,9 +25,10 @@ from algo_py.cli.deployment_options import (
     shown_status,
 )
 from algo_py.cli.options import parameters_of
-from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table
+from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_pairs, print_table
 from algo_py.cli.schedules import print_plan, print_runs, schedule_of, with_runs
 from algo_py.errors import InvalidInput
+from algo_py.formatting import with_currency
 
 if TYPE_CHECKING:
     from algo_py.deployment.config import ClockChoice
@@ -171,7 +174,7 @@ def ps(
                 d.config.clock.kind,
                 shown_status(d),
                 str(d.row.runs),
-                number(None if d.row.equity is None else float(d.row.equity)),
+                DASH if d.row.equity is None else with_currency(d.row.equity, d.config.backtest.quote_label),
             )
             for d in deployments
         ],
@@ -227,4 +230,4 @@ def _text(value: Any) -> str:
         return (
             ", ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, dict) else ", ".join(map(str, value))
         )
-    return str(value)
+    return f"{Decimal(repr(value)):f}" if isinstance(value, float) and isfinite(value) else str(value)

@@ -105,6 +105,11 @@ class DeploymentConfig(BaseModel):
         return get_market(self.backtest.market)
 
     @property
+    def quote_currency(self) -> str:
+        """What its cash is in. Raises InvalidInput for a deployment of an earlier version whose symbols have several."""
+        return self.backtest.quote_currency
+
+    @property
     def timeframe(self) -> Timeframe:
         return Timeframe.parse(self.backtest.timeframe)
 

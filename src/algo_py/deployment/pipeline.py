@@ -33,6 +33,7 @@ from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
 from algo_py.errors import NoData, VenueDown, VenueError
+from algo_py.formatting import with_currency
 from algo_py.oms import OMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
@@ -92,7 +93,7 @@ class Pipeline:
             halted=lambda symbol: halt_of(database, config.id, symbol),
             rules=dict(oms.instruments(config.backtest.symbols)),
             live_price=self._live_price,
-            free_cash=lambda: sensible(oms.free_cash()),
+            free_cash=self._free_cash,
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
             cost_fraction=from_float(max(float(cost_table(money).rates[-1][0]), config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
@@ -161,6 +162,11 @@ class Pipeline:
         """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
         self._oms.connect()
 
+    def _free_cash(self) -> Decimal | None:
+        """Return how much of the account's free quote currency is nobody's coins; None at a venue that does not say."""
+        free = sensible(self._oms.free_cash())
+        return None if free is None else max(Decimal(0), free - self._safety.coins_of_others())
+
     def _live_price(self, symbol: str) -> Decimal | None:
         """Return the price of a symbol; None at a venue that knows none. Raises VenueDown where it should and does not."""
         price = sensible(self._oms.last_prices([symbol]).get(symbol))
@@ -189,11 +195,11 @@ class Pipeline:
     @property
     def holdings(self) -> Sequence[str]:
         """What is held, in words, with its value at the last close."""
-        quote = self._config.market.quote_currency
         found = []
         for symbol, one in self._journal.positions().items():
             value = abs(one.quantity) * self._guard.closes.get(symbol, one.average_price)
-            found.append(f"{one.quantity.normalize():f} {symbol} ({value:,.2f} {quote})")
+            told = with_currency(value, self._config.market.quote_of(symbol))
+            found.append(f"{one.quantity.normalize():f} {symbol} ({told})")
         return found
 
     @property

@@ -31,6 +31,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "market": config.backtest.market,
         "timeframe": config.backtest.timeframe,
         "symbols": list(config.backtest.symbols),
+        "quote_currency": config.backtest.sole_quote,
         "oms": config.oms,
         "clock": config.clock.kind,
         "schedule": str(config.schedule),

@@ -49,7 +49,9 @@ def configured(
     `taken` are the names that others have. Writes nothing; raises NotFound, InvalidInput, Refused.
     """
     snapshot = SnapshotStore(workspace).load(request.backtest)
-    check_oms(request.oms, get_market(snapshot.config.market))
+    market = get_market(snapshot.config.market)
+    check_oms(request.oms, market)
+    market.quote_over(snapshot.config.symbols)
     state = oms_choice(request.oms).state(Credentials.of(workspace))
     if state.startswith("missing"):
         raise Refused(f"{request.oms} cannot be used: {state}", remedy="config/.env.example says where each key comes from.")

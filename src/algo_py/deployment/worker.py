@@ -215,7 +215,7 @@ class _Life:
         self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
         bind(self._database, config, account.account, at=self._wall.now(), log=self._log)
         self._runs.credentials_work()
-        for warning in (*account.warnings, *short_of_cash(self._database, config, account)):
+        for warning in (*account.warnings, *short_of_cash(self._database, config, account, venue=oms.name)):
             self._log.warning("oms.warning", reason=warning)
         journal = Journal(
             self._database,

@@ -13,7 +13,7 @@ from algo_py.dashboard.clients import coverage
 from algo_py.dashboard.components.heading import heading
 from algo_py.dashboard.components.table import Cell, Column, Row, table
 from algo_py.dashboard.context import BACKTEST, DEPLOYMENT, Context
-from algo_py.dashboard.format import DASH, counted, listed, moment, number, percent, period, plain
+from algo_py.dashboard.format import DASH, counted, listed, moment, money, number, percent, period, plain
 from algo_py.dashboard.screens.deployment.dangers import show_unprotected, unprotected
 from algo_py.dashboard.screens.deployment.rows import clock_of, status_cell
 from algo_py.deployment import Deployment
@@ -69,7 +69,7 @@ def _deployment_row(deployment: Deployment) -> Row:
             Cell(backtest.strategy, note=f"{backtest.timeframe.value} {listed(backtest.symbols)}"),
             Cell(deployment.config.oms, note=clock_of(deployment)),
             Cell(f"{row.runs:,}"),
-            Cell(number(row.equity), note=deployment.config.market.quote_currency),
+            Cell(money(row.equity, backtest.quote_label), note=backtest.quote_label),
         ),
     )
 
