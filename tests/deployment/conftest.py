@@ -12,6 +12,7 @@ from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backte
 from algo_py.clock import parse_time
 from algo_py.deployment import DeploymentManager
 from algo_py.settings import Workspace
+from tests.databases import give_tables
 from tests.processes import NO_NETWORK, stop_everything
 
 Save = Callable[..., Snapshot]
@@ -19,7 +20,7 @@ Save = Callable[..., Snapshot]
 
 @pytest.fixture
 def workspace(tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path)
+    workspace = give_tables(Workspace(tmp_path))
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.settings_file.parent.mkdir()
     workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 3\nstop_grace_s = 3\n" + NO_NETWORK)
