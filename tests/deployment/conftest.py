@@ -18,14 +18,70 @@ from tests.processes import NO_NETWORK, stop_everything
 Save = Callable[..., Snapshot]
 
 
+class House:
+    """A workspace that the tests of a file use one after the other: its supervisor, seconds of work to start, is started once.
+
+    What a test has deployed, saved and written is gone before the next. Where that cannot be had, the next gets a new one.
+    """
+
+    def __init__(self, make: Callable[[], Workspace]) -> None:
+        self._make = make
+        self._workspace: Workspace | None = None
+
+    def enter(self) -> Workspace:
+        self._workspace = self._workspace or self._make()
+        return self._workspace
+
+    def leave(self) -> None:
+        workspace = self._workspace
+        if workspace is None or not workspace.database_file.exists():
+            return self.tear_down()
+        manager = DeploymentManager(workspace)
+        running = [deployment.id for deployment in manager.list() if not deployment.status.has_ended]
+        if running and not manager.has_supervisor:
+            return self.tear_down()
+        for id_ in running:
+            manager.stop(id_, close_positions=False)
+        if not all(manager.wait_until(id_, lambda d: d.status.has_ended, timeout_s=10).status.has_ended for id_ in running):
+            return self.tear_down()
+        manager.clear(purge=True, holding=True)
+        for folder in (workspace.backtests, workspace.strategies):
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    def tear_down(self) -> None:
+        if self._workspace is not None:
+            stop_everything(self._workspace)
+            self._workspace = None
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[House]:
+    house = House(lambda: _furnish(tmp_path_factory.mktemp("house"), sample_folder))
+    yield house
+    house.tear_down()
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
-    workspace = give_tables(Workspace(tmp_path))
+def workspace(request: pytest.FixtureRequest, tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
+    """A workspace of the test's own; in a file marked `shared_workspace` the file's, but for tests marked `own_workspace`."""
+    is_shared = request.node.get_closest_marker("shared_workspace") and not request.node.get_closest_marker("own_workspace")
+    if is_shared:
+        house: House = request.getfixturevalue("house")
+        yield house.enter()
+        house.leave()
+    else:
+        workspace = _furnish(tmp_path, sample_folder)
+        yield workspace
+        stop_everything(workspace)
+
+
+def _furnish(folder: Path, sample_folder: Path) -> Workspace:
+    workspace = give_tables(Workspace(folder))
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.settings_file.parent.mkdir()
     workspace.settings_file.write_text("[supervisor]\nheartbeat_s = 0.2\nstalled_after_s = 3\nstop_grace_s = 3\n" + NO_NETWORK)
-    yield workspace
-    stop_everything(workspace)
+    return workspace
 
 
 @pytest.fixture
@@ -40,12 +96,12 @@ def save(workspace: Workspace) -> Save:
     def run_and_save(name: str = "saved", **changes: object) -> Snapshot:
         values: dict[str, object] = {
             "strategy": "ema-cross",
-            "params": {"fast": 5, "slow": 20},
+            "params": {"fast": 2, "slow": 5},
             "market": "crypto_binance",
             "timeframe": "1h",
             "symbols": ("BTC/USDT", "ETH/USDT"),
             "start": parse_time("2025-01-01"),
-            "end": parse_time("2025-01-15"),
+            "end": parse_time("2025-01-08"),
             "size": 0.5,
         }
         result = run_backtest(workspace, BacktestConfig.model_validate(values | changes))
