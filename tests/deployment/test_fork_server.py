@@ -220,7 +220,7 @@ def test_what_a_strategy_forks_holds_neither_the_deployment_nor_its_journal(
 ) -> None:
     body = (
         "        mark = Path(__file__).parents[1] / 'forked'\n"
-        "        if 'fork_server' in Path('/proc/self/cmdline').read_text() and not mark.exists():\n"
+        "        if 'algo_py.deployment.fork_server' in Path('/proc/self/cmdline').read_text() and not mark.exists():\n"
         "            pid = os.fork()\n"
         "            if pid == 0:\n"
         "                time.sleep(120)\n"
