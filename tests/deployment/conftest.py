@@ -31,9 +31,12 @@ class House:
     def __init__(self, make: Callable[[], Workspace]) -> None:
         self._make = make
         self._workspace: Workspace | None = None
+        self._configuration: dict[Path, bytes] = {}
 
     def enter(self) -> Workspace:
-        self._workspace = self._workspace or self._make()
+        if self._workspace is None:
+            self._workspace = self._make()
+            self._configuration = {path: path.read_bytes() for path in self._workspace.settings_file.parent.iterdir()}
         return self._workspace
 
     def leave(self) -> None:
@@ -54,8 +57,10 @@ class House:
             return self.tear_down()
         for folder in (workspace.backtests, workspace.strategies):
             shutil.rmtree(folder, ignore_errors=True)
-        workspace.credentials_file.unlink(missing_ok=True)
-        workspace.settings_file.write_text(SETTINGS)
+        for path in set(workspace.settings_file.parent.iterdir()) - set(self._configuration):
+            path.unlink()
+        for path, content in self._configuration.items():
+            path.write_bytes(content)
         return None
 
     def tear_down(self) -> None:
@@ -66,7 +71,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path) -> Iterator[House]:
-    house = House(lambda: _furnish(tmp_path_factory.mktemp("house"), sample_folder))
+    house = House(lambda: furnish(tmp_path_factory.mktemp("house"), sample_folder))
     yield house
     house.tear_down()
 
@@ -80,12 +85,13 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, sample_folder: Pat
         yield house.enter()
         house.leave()
     else:
-        workspace = _furnish(tmp_path, sample_folder)
+        workspace = furnish(tmp_path, sample_folder)
         yield workspace
         stop_everything(workspace)
 
 
-def _furnish(folder: Path, sample_folder: Path) -> Workspace:
+def furnish(folder: Path, sample_folder: Path) -> Workspace:
+    """Make a workspace with tables, the sample bars and quick supervision."""
     workspace = give_tables(Workspace(folder))
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.settings_file.parent.mkdir()
