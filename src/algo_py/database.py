@@ -17,12 +17,12 @@ from typing import Any
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, Connection, make_url
 
 from algo_py import postgresql, sqlite
-from algo_py.errors import Damaged, InvalidInput
+from algo_py.errors import Conflict, Damaged, InvalidInput
 
 metadata = sa.MetaData()
 
@@ -129,13 +129,13 @@ def open_database(url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TI
     """Open the database at `url`, creating its tables and bringing its schema up to date where needed.
 
     A SQLite file is created too; a PostgreSQL database must be there. Its URL holds a password and is never shown. Raises
-    InvalidInput for a URL that cannot be used, Damaged for a newer schema, DatabaseDown.
+    InvalidInput for a URL that cannot be used, Damaged for a newer schema, Conflict, DatabaseDown.
     """
     parsed = _parse(url)
-    one_at_a_time: AbstractContextManager[Any] = nullcontext()
+    one_at_a_time: AbstractContextManager[Any] = nullcontext()  # PostgreSQL has its write lock from the start
     if parsed.drivername == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        one_at_a_time = FileLock(f"{parsed.database}.migrate.lock", timeout=60)
+        one_at_a_time = _migrating(f"{parsed.database}.migrate.lock", timeout_s=lock_timeout_s)
     with ExitStack() as undo:
         database = Database(url, lock_timeout_s=lock_timeout_s)
         undo.callback(database.close)
@@ -144,6 +144,19 @@ def open_database(url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TI
                 migrate(database)
         undo.pop_all()
     return database
+
+
+@contextmanager
+def _migrating(lock: str, *, timeout_s: float) -> Iterator[None]:
+    try:
+        held = FileLock(lock).acquire(timeout=timeout_s)
+    except Timeout:
+        raise Conflict(
+            f"another process has been bringing the database up to date for {timeout_s:g} s (asked by process {os.getpid()})",
+            remedy="Try again; if it stays so, look for a stopped process that holds " + lock,
+        ) from None
+    with held:
+        yield
 
 
 def schema_version(database: Database) -> str | None:

@@ -110,6 +110,7 @@ class AlertSettings(BaseModel):
     )
     daily_summary_tz: str = Field("UTC", description="The time zone of that time")
     most_per_hour: int = Field(30, ge=1, description="Messages an hour beyond which alerts are put together into one")
+    retry_after_s: float = Field(30.0, gt=0, description="How long after a failure it is first tried again, seconds")
     give_up_after_s: float = Field(86_400.0, gt=0, description="How long it is tried to send an alert, seconds")
 
     @field_validator("daily_summary_tz")

@@ -32,6 +32,8 @@ from tests.processes import NO_NETWORK, stop_everything, supervisors
 from tests.venues.binance import BinanceServer
 from tests.venues.server import Fault
 
+pytestmark = pytest.mark.shared_workspace
+
 SUPERVISOR = "[supervisor]\nheartbeat_s = 0.2\nstop_grace_s = 3\n"
 MARKET, SYMBOL = "crypto_binance", "AAA/USDT"
 
@@ -128,6 +130,7 @@ def test_a_strategy_that_takes_all_memory_loses_its_run_and_not_its_process(
     assert "MemoryError" in str(failed.detail["reason"])
 
 
+@pytest.mark.own_workspace
 def test_a_process_that_hangs_where_no_signal_reaches_is_killed_and_goes_on(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:
@@ -211,6 +214,7 @@ def test_a_database_that_takes_no_writes_is_shown_as_silence_and_survived(
     assert (back.status, back.pid) == ("running", stalled.pid)
 
 
+@pytest.mark.own_workspace
 def test_a_clock_that_is_set(
     workspace: Workspace, manager: DeploymentManager, save: Save, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -233,6 +237,7 @@ def test_a_clock_that_is_set(
     assert reach(manager, deployment, "no data").row.missed_runs < ahead.row.missed_runs + 10
 
 
+@pytest.mark.own_workspace
 def test_after_the_death_of_everything_the_command_brings_back_what_should_run(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:
@@ -288,6 +293,7 @@ def test_a_full_disk_is_shown_as_silence_and_what_traded_goes_on_after_it(manage
     assert "log.lost" in events
 
 
+@pytest.mark.own_workspace
 def test_a_deployment_whose_workspace_is_deleted_ends(workspace: Workspace, manager: DeploymentManager, save: Save) -> None:
     save()
     deployment = deploy(manager, bars_per_s=1)
