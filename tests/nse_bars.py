@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -46,7 +46,7 @@ class NseShare:
 
     def opens(self, timeframe: Timeframe) -> pd.DatetimeIndex:
         """Return the open times of all bars that the share has."""
-        return pd.DatetimeIndex(list(self.calendar.bar_opens(timeframe, self.start, self.end)), name="open_time").as_unit("us")
+        return _opens(self.symbol, timeframe, self.start, self.end)
 
     @cached_property
     def minutes(self) -> pd.DataFrame:
@@ -73,7 +73,12 @@ class NseShare:
 
     def auctions(self, timeframe: Timeframe) -> np.ndarray:
         """Return which of its bars are closing auctions."""
-        return np.array([self.calendar.is_auction(moment, timeframe) for moment in self.opens(timeframe).to_pydatetime()])
+        opens = self.opens(timeframe)
+        found = np.zeros(len(opens), dtype=np.bool_)
+        days = opens.tz_convert(INDIA).normalize()
+        for row in np.flatnonzero(np.append(days[1:] != days[:-1], True)):  # none but the last bar of a day is
+            found[row] = self.calendar.is_auction(pd.Timestamp(opens[int(row)]).to_pydatetime(), timeframe)
+        return found
 
     def bars(self, timeframe: Timeframe) -> pd.DataFrame:
         """Return the bars of a timeframe: aligned to the session's open, the auction by itself, the day closed by it."""
@@ -112,3 +117,10 @@ class NseShare:
         together = pd.concat([frame[~self.auctions(timeframe)], told]).sort_index()
         together.index = pd.DatetimeIndex(together.index, name="open_time").as_unit("us")
         return together
+
+
+@cache
+def _opens(symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(
+        list(get_market(MARKET).calendar_of(symbol).bar_opens(timeframe, start, end)), name="open_time"
+    ).as_unit("us")

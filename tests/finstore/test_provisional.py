@@ -186,7 +186,7 @@ def test_a_crash_never_leaves_a_provisional_close_as_final(tmp_path: Path, offic
 
 
 def test_a_lost_or_damaged_file_of_provisional_bars_costs_a_request(store: FinStore) -> None:
-    for spoil in (lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-9])):
+    for spoil in (Path.unlink, _cut):
         store.append(MARKET, "1d", {"INFY": days(PROVISIONAL)}, now=AT_CLOSE)
         spoil(next(store.folder.rglob("_provisional/bars.parquet")))
         assert store.read(MARKET, "1d", "INFY").index[-1] == DAYS.index[-2]
@@ -195,3 +195,7 @@ def test_a_lost_or_damaged_file_of_provisional_bars_costs_a_request(store: FinSt
         assert (report.fetched, report.is_complete) == (1, True)
         assert store.provisional(MARKET, "1d", "INFY") == (TODAY,)
         assert store.check() == []
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])

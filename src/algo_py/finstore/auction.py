@@ -10,13 +10,12 @@ bar keeps the print as its close, and the auction is missing beside it. Make the
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from algo_py.finstore.bartimes import Times, years_of
+from algo_py.finstore.bartimes import Times, sessions_of_year, years_of
 from algo_py.finstore.frames import Block, to_us, union
 from algo_py.market import Calendar, Timeframe
 from algo_py.market.sessions import SessionCalendar
@@ -69,12 +68,9 @@ def _auctions(calendar: SessionCalendar, first_us: int, last_us: int) -> tuple[T
 
 @lru_cache(maxsize=256)
 def _auctions_of_year(calendar: SessionCalendar, year: int) -> NDArray[np.int64]:
-    first = max(date(year, 1, 1), calendar.first_day)
-    days = (first + timedelta(days=n) for n in range((date(year + 1, 1, 1) - first).days))
-    sessions = [session for session in (calendar.day(day).session for day in days) if session is not None]
     rows = [
         (to_us(session.close), to_us(session.auction[0]), to_us(session.auction[1]))
-        for session in sessions
-        if session.auction is not None
+        for session in sessions_of_year(calendar, year)
+        if session.auction is not None and session.close.year == year
     ]
     return np.array(rows, dtype=np.int64).reshape(-1, 3).T

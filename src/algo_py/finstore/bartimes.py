@@ -5,8 +5,8 @@ Shares that trade alike share one calendar object, and everything that is kept h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from algo_py.errors import InvalidInput
 from algo_py.finstore.frames import from_us, to_us
 from algo_py.market import Calendar, Market, Timeframe
-from algo_py.market.calendars import AlwaysOpen
+from algo_py.market.calendars import AlwaysOpen, Session
 from algo_py.market.sessions import SessionCalendar
 
 _US = 1_000_000
@@ -57,14 +57,32 @@ def years_of(calendar: SessionCalendar, first_us: int, last_us: int) -> range:
 
 @lru_cache(maxsize=512)
 def _opens_of_year(calendar: SessionCalendar, timeframe: Timeframe, year: int) -> Times:
-    """Return the open times of one year's bars; to list them day by day takes longer than everything else about them.
+    """Return the open times of one year's bars; to list them one by one takes longer than everything else about them.
 
     A calendar never changes its mind: when facts do, another object takes its place.
     """
-    opens = calendar.bar_opens(timeframe, datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
-    found = np.fromiter((to_us(moment) for moment in opens), dtype=np.int64)
+    start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    if timeframe.is_intraday:
+        parts = [np.empty(0, dtype=np.int64)]
+        for session in sessions_of_year(calendar, year):
+            parts.append(np.arange(to_us(session.open), to_us(session.close), timeframe.seconds * _US))
+            if session.auction is not None:
+                parts.append(np.array([to_us(session.auction[0])]))
+        found = np.concatenate(parts)
+    else:
+        found = np.fromiter((to_us(moment) for moment in calendar.bar_opens(timeframe, start, end)), dtype=np.int64)
+    found = found[(found >= to_us(start)) & (found < to_us(end))]
     found.flags.writeable = False
     return found
+
+
+def sessions_of_year(calendar: SessionCalendar, year: int) -> Iterator[Session]:
+    """Yield the sessions of a year's days, ascending, and those of a day before and after: a year ends at UTC's midnight."""
+    first = max(date(year - 1, 12, 31), calendar.first_day)
+    for number in range((date(year + 1, 1, 1) - first).days + 1):
+        session = calendar.day(first + timedelta(days=number)).session
+        if session is not None:
+            yield session
 
 
 def opens_of_any(calendars: Iterable[Calendar], timeframe: Timeframe, first_us: int, last_us: int) -> Times:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from algo_py.clock import format_time, monotonic_s
+from algo_py.clock import monotonic_s
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, VenueDown
 from algo_py.finstore.absences import Absence, covering, merged
 from algo_py.finstore.asking import Asked, Asker, Page
@@ -23,11 +23,11 @@ from algo_py.finstore.bartimes import closed, expected_opens, newest_closed_us, 
 from algo_py.finstore.coverage import lost_ranges
 from algo_py.finstore.durable import explained, locked, make_folder
 from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
-from algo_py.finstore.frames import COLUMNS, Block, from_us, to_frame, to_us, union
+from algo_py.finstore.frames import Block, from_us, to_frame, to_us, union
 from algo_py.finstore.lacks import Lack, Times, lack_of, pages, runs
+from algo_py.finstore.overlap import LONG_WEEKEND_US, Overlap
 from algo_py.finstore.place import Place
 from algo_py.finstore.reports import AppendCounts
-from algo_py.finstore.rewritten import BARS_LEAST, History, Verdict, judged
 
 _LOOK_S = 0.2
 _LOCK_LOOK_S = 0.5
@@ -35,15 +35,8 @@ _PATIENCE_STEP_S = 1.0
 _LOCKS_AT_ONCE = 32
 _PAGES_EACH = 4
 _UNBOUNDED_S = 7 * 86_400.0
-# So many stored bars are asked for along with newer ones: where a source rewrites its history, they tell.
-_OVERLAP_BARS = 5
-# Sources that do leave room for a request that begins so much before its page.
-_LONG_WEEKEND_US = 4 * 86_400_000_000
-
 # A source without a clock is not believed to lack what closed so short a while ago by ours, which may be wrong.
 _NEWEST_PART = timedelta(days=1)
-
-_CLOSE = COLUMNS.index("close")
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -97,6 +90,7 @@ class Fill:
         self._asker = Asker(
             place.source, place.market, place.timeframe, clock=place.clock, deadline_s=self._deadline_s, cancelled=self._cancelled
         )
+        self._overlap = Overlap(place, self._asker)
         self._told = {symbol: SymbolFill() for symbol in sorted(symbols)}
         self._left: dict[str, int] = {}
         self._first_known: set[str] = set()
@@ -195,7 +189,7 @@ class Fill:
         due = held[~provisional(calendar, place.timeframe, held, now_us)]
         stored = stored[~np.isin(stored, due)]
         last_stored_us = int(stored[-1]) if len(stored) else -1
-        overlap = self._last_final(symbol, last_stored_us, held)
+        overlap = self._overlap.of(symbol, last_stored_us, held)
         if self._is_again:
             todo = expected[expected > self._asked_again_to.get(symbol, -1)]
             return _Plan(Lack(todo, todo[:0], todo[:0]), expected, last_stored_us, overlap)
@@ -215,13 +209,6 @@ class Fill:
         later = later[(later > last_stored_us) & ~np.isin(later, due)]
         closed_bars = int(seemingly_closed(calendar, place.market.time_zone, later, stored).sum())
         return _Plan(lack, expected, last_stored_us, overlap, due, closed_bars)
-
-    def _last_final(self, symbol: str, last_us: int, held: Times) -> Times:
-        """Return the last final bars up to a stored one, as many as are asked for along with newer ones."""
-        if last_us < 0 or not self._place.source.rewrites_history:
-            return _no_times()
-        found = self._place.partition.tail(symbol, _OVERLAP_BARS + len(held), last_us + 1).times
-        return found[~np.isin(found, held)][-_OVERLAP_BARS:]
 
     def _absences_of(self, symbol: str, now_us: int) -> list[Absence]:
         place = self._place
@@ -255,12 +242,12 @@ class Fill:
 
     def _pages(self, symbol: str, plan: _Plan, longest: timedelta) -> Iterator[Page]:
         for run in runs(plan.lack.ask, plan.expected):
-            before = plan.overlap[plan.overlap > run[0] - _LONG_WEEKEND_US - longest // timedelta(microseconds=2)]
+            before = plan.overlap[plan.overlap > run[0] - LONG_WEEKEND_US - longest // timedelta(microseconds=2)]
             if not len(before) or before[-1] >= run[0]:
                 yield from (Page(symbol, times) for times in pages(run, longest))
                 continue
             # A request is no longer than a page and a long weekend: what the overlap takes beyond that, the first page gives.
-            beyond = timedelta(microseconds=max(0, int(run[0] - before[0]) - _LONG_WEEKEND_US))
+            beyond = timedelta(microseconds=max(0, int(run[0] - before[0]) - LONG_WEEKEND_US))
             first = next(pages(run, longest - beyond))
             yield Page(symbol, first, before)
             yield from (Page(symbol, times) for times in pages(run[len(first) :], longest))
@@ -325,9 +312,10 @@ class Fill:
         to_replace: set[str] = set()
         for asked in answers:
             symbol = asked.page.symbol
-            if len(asked.overlap) and self._is_rewritten(symbol, asked.overlap):
+            if len(asked.overlap) and (problem := self._overlap.problem(symbol, asked.overlap)):
+                self._fail(symbol, problem)
                 continue
-            if 0 < len(asked.overlap) < BARS_LEAST and len(asked.page.overlap) == self._count_final(symbol):
+            if self._overlap.are_all(symbol, asked.page.overlap):
                 to_replace.add(symbol)
             parts = [found.get(symbol, Block.empty()), asked.overlap, asked.block]
             found[symbol] = union(parts)
@@ -403,40 +391,6 @@ class Fill:
             news = [Absence(int(unsure[0]), int(unsure[-1]), now_us, False)]
             self._unsure[symbol] = merged(self._unsure.get(symbol, []), news)
         return missing[is_sure]
-
-    def _is_rewritten(self, symbol: str, overlap: Block) -> bool:
-        """Return whether the source has rewritten the symbol's history, or cannot tell now; that is then the problem."""
-        place, us = self._place, int(overlap.times[0])
-        verdict = self._judged(symbol, overlap)
-        if verdict.history is History.UNDECIDED:
-            before = place.partition.tail(symbol, _OVERLAP_BARS, us).times
-            before = before[before > us - to_us(from_us(0) + place.source.page(place.timeframe))]
-            if not len(before):
-                return False
-            try:
-                asked = self._asker.ask(Page(symbol, before))
-            except AlgoPyError as error:
-                self._fail(symbol, str(error))
-                return True
-            verdict = self._judged(symbol, union([asked.block, overlap]))
-        if verdict.history is not History.REWRITTEN:
-            return False
-        self._fail(
-            symbol,
-            f"{place.source.name} now gives closes before {format_time(from_us(overlap.times[-1]))} that are {verdict.ratio:.4g} "
-            "times the stored ones: its history was rewritten (as for a split), and newer bars would not fit. Fetch its history "
-            "again and adopt it",
-        )
-        return True
-
-    def _judged(self, symbol: str, offered: Block) -> Verdict:
-        stored = self._place.partition.read(symbol, int(offered.times[0]), int(offered.times[-1]) + 1, final_only=True)
-        _, ours, theirs = np.intersect1d(stored.times, offered.times, assume_unique=True, return_indices=True)
-        tick = float(self._place.market.default_rules.tick_size)
-        return judged(stored.values[_CLOSE, ours], offered.values[_CLOSE, theirs], tick=tick)
-
-    def _count_final(self, symbol: str) -> int:
-        return len(self._place.partition.read(symbol, times_only=True, final_only=True))
 
     # Waiting and telling
 
