@@ -163,11 +163,18 @@ class Writer:
 
     def _early(self, blocks: Mapping[str, Block], calendars: Mapping[str, Calendar], as_of_us: int) -> dict[str, Block]:
         """Return the bars that were not final yet at a moment, of the symbols that have some."""
-        found = {
-            symbol: block.rows(provisional(calendars[symbol], self._layout.timeframe, block.times, as_of_us))
+        since: dict[Calendar, int] = {}
+        for calendar in dict.fromkeys(calendars.values()):
+            own = [block.times for symbol, block in blocks.items() if calendars[symbol] is calendar]
+            times = np.unique(np.concatenate(own))
+            not_final = times[provisional(calendar, self._layout.timeframe, times, as_of_us)]
+            if len(not_final):
+                since[calendar] = int(not_final[0])  # whatever is newer is not final either
+        return {
+            symbol: block.between(since[calendar], None)
             for symbol, block in blocks.items()
+            if (calendar := calendars[symbol]) in since and len(block) and block.times[-1] >= since[calendar]
         }
-        return {symbol: block for symbol, block in found.items() if len(block)}
 
     def _hold(
         self,
