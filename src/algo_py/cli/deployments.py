@@ -82,6 +82,9 @@ def deploy(
     enter_open_position: Annotated[
         bool, typer.Option("--enter-open-position", help="Enter at the first run what the strategy holds by then.")
     ] = False,
+    use_provisional: Annotated[
+        bool, typer.Option("--use-provisional", help="Act on closed bars that are not final yet, such as NSE's daily ones.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deployed and when it would run.")] = False,
     as_json: JsonFlag = False,
@@ -125,6 +128,7 @@ def deploy(
         ),
         late_entries=late_entries,
         enter_open_position=enter_open_position,
+        use_provisional=use_provisional,
     )
     manager = manager_of(context)
     if dry_run:

@@ -57,6 +57,9 @@ class DeploymentConfig(BaseModel):
     late_entries: take entries of bars that closed while no run took place, too. enter_open_position: the first run enters what
     the strategy holds by then. Both are off: what is past is past.
 
+    use_provisional: act on bars that have closed and are not final yet, such as NSE's daily bars before the exchange's end-of-day
+    run; else a run on bar close waits until its bar is final.
+
     The window is [start, end): no run happens before `start` or at and after `end`. On the replay clock both are set.
     """
 
@@ -78,6 +81,7 @@ class DeploymentConfig(BaseModel):
     order: OrderChoice = OrderChoice()
     late_entries: bool = False
     enter_open_position: bool = False
+    use_provisional: bool = False
 
     @model_validator(mode="before")
     @classmethod

@@ -19,7 +19,7 @@ from algo_py.errors import Damaged, NoData
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.frames import Block, to_frame
-from algo_py.market import latest_closed_open
+from algo_py.market import latest_closed_open, latest_final_open
 from algo_py.oms.triggers import PriceBar
 from algo_py.orders.execution import ExecutionLog
 from algo_py.strategy import Bars
@@ -32,7 +32,8 @@ class Feed(Protocol):
     """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
-        """Return the bars that have closed by `now`; None when there are none. Raises NoData when no symbol's can be trusted.
+        """Return the bars that are final by `now`, of a deployment that uses provisional ones those that have closed; None when
+        there are none. Raises NoData when no symbol's can be trusted.
 
         `as_stored` is for what is past: nothing is fetched, and bars may be stale.
         """
@@ -115,6 +116,13 @@ class LiveFeed:
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         problems = self._fill_gaps(self._fill) if self._fill is not None and not as_stored else {}
         frames, unreadable = _frames(self._store, self._config)
+        early = self._provisional({symbol: frame for symbol, frame in frames.items() if symbol not in unreadable})
+        if early and self._config.use_provisional:
+            if not as_stored:
+                self._log.info("run.provisional_bars", bars={symbol: str(moments[-1]) for symbol, moments in early.items()})
+        else:
+            frames = {symbol: _final(frame, early.get(symbol)) for symbol, frame in frames.items()}
+            unreadable |= {symbol: f"no bar of {symbol} is final yet" for symbol in early if not len(frames[symbol])}
         if len(unreadable) == len(frames):
             raise NoData("; ".join(dict.fromkeys(unreadable.values())), remedy="Bring FinStore up to date.")
         bars = _bars_of(frames, self._config, may_lack=unreadable)
@@ -139,6 +147,7 @@ class LiveFeed:
             fetched=report.fetched,
             absent=report.absent,
             revised=report.revised,
+            settled=report.settled,
             requests=report.requests,
         )
         return {
@@ -149,15 +158,33 @@ class LiveFeed:
 
     def _stale(self, bars: Bars, now: datetime) -> dict[str, str]:
         """Return the symbols whose newest bar is missing: when it is missing for all, or when nobody has looked where it is."""
-        expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
+        latest, word = (
+            (latest_closed_open, "has closed") if self._config.use_provisional else (latest_final_open, "is final by now")
+        )
+        calendars = {symbol: self._config.market.calendar_of(symbol) for symbol in bars.symbols}
+        expected = {calendar: latest(calendar, self._config.timeframe, now) for calendar in set(calendars.values())}
         newest = {symbol: bars[symbol].index[-1] for symbol in bars.symbols if len(bars[symbol])}
-        stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected)}
+        stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected[calendars[symbol]])}
         if len(stale) < len(newest) and self._fill is not None:
             return {}
         return {
-            symbol: f"its newest bar opened at {moment:%Y-%m-%d %H:%M} UTC, but the one of {expected:%Y-%m-%d %H:%M} has closed"
+            symbol: f"its newest bar opened at {moment:%Y-%m-%d %H:%M} UTC, but the one of "
+            f"{expected[calendars[symbol]]:%Y-%m-%d %H:%M} {word}"
             for symbol, moment in stale.items()
         }
+
+    def _provisional(self, frames: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.Timestamp]]:
+        """Return the provisional bars at the end of each symbol's frame, of the symbols that have some."""
+        market, timeframe = self._config.backtest.market, self._config.backtest.timeframe
+        found: dict[str, list[pd.Timestamp]] = {}
+        for symbol, frame in frames.items():
+            opens = self._store.provisional(market, timeframe, symbol)
+            rows = len(frame)
+            while rows and frame.index[rows - 1].to_pydatetime() in opens:
+                rows -= 1
+            if rows < len(frame):
+                found[symbol] = list(frame.index[rows:])
+        return found
 
     def see_opens(self, now: datetime) -> None:
         """Nothing to do: a live price is known as soon as it is stored."""
@@ -198,6 +225,11 @@ def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> I
     for row in np.flatnonzero(~np.isnan(opens)):
         time = bars.index[first + int(row)].to_pydatetime()
         yield PriceBar(time, float(opens[row]), float(highs[row]), float(lows[row]))
+
+
+def _final(frame: pd.DataFrame, provisional: list[pd.Timestamp] | None) -> pd.DataFrame:
+    """Return the bars before the provisional ones at their end. One that newer final bars follow is better than a hole."""
+    return frame if provisional is None else frame.iloc[: len(frame) - len(provisional)]
 
 
 def _by_problem(problems: Mapping[str, str]) -> dict[str, list[str]]:

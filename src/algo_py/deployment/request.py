@@ -39,6 +39,7 @@ class DeploymentRequest:
     order: OrderChoice = field(default_factory=OrderChoice)
     late_entries: bool = False
     enter_open_position: bool = False
+    use_provisional: bool = False
 
 
 def configured(
@@ -80,6 +81,7 @@ def configured(
             order=request.order,
             late_entries=request.late_entries,
             enter_open_position=request.enter_open_position,
+            use_provisional=request.use_provisional,
         )
     except ValidationError as error:
         raise InvalidInput(first_problem(error)) from None

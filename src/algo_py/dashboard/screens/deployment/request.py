@@ -172,6 +172,12 @@ def _rest(
         help="The first run enters what the strategy holds by then; otherwise it waits for the next signal",
         persist_state="session",
     )
+    early = left.checkbox(
+        "Use provisional bars",
+        key=loaded.key("use_provisional"),
+        help="Act on bars that have closed and are not final yet, such as NSE's daily ones before the evening",
+        persist_state="session",
+    )
     name = st.text_input(
         "Deployment name", key=loaded.key("name"), placeholder="as the backtest", max_chars=100, persist_state="session"
     )
@@ -189,6 +195,7 @@ def _rest(
         limits=limits(),
         late_entries=late,
         enter_open_position=at_once,
+        use_provisional=early,
     )
 
 
