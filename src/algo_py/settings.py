@@ -95,6 +95,7 @@ AlertName = Literal[
     "no_data",
     "missed_runs",
     "run_failed",
+    "calendar",
     "summary",
 ]
 
@@ -174,6 +175,16 @@ class Workspace:
     @property
     def credentials_file(self) -> Path:
         return self.root / "config" / ".env"
+
+    @property
+    def calendar_file(self) -> Path:
+        """The trading days that a person has written down, see `market.own_facts`; it need not exist."""
+        return self.root / "config" / "calendar.toml"
+
+    @property
+    def derivatives_file(self) -> Path:
+        """Which of NSE's shares have derivatives, as a broker last listed them; it need not exist."""
+        return self.root / "database" / "instruments" / "nse_derivatives.json"
 
     @property
     def strategies(self) -> Path:

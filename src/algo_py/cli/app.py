@@ -32,6 +32,7 @@ from algo_py.cli import (
 )
 from algo_py.cli.output import print_error
 from algo_py.errors import AlgoPyError
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 
 _NAME = "algo-py"
@@ -115,7 +116,8 @@ def _main_options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
-    context.obj = Workspace.find(workspace_folder)
+    context.obj = workspace = Workspace.find(workspace_folder)
+    use_files(workspace.calendar_file, workspace.derivatives_file)
 
 
 def _workspace_first(arguments: Sequence[str]) -> list[str]:
