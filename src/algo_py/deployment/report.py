@@ -44,6 +44,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "heartbeat_at": format_time(row.heartbeat_at),
         "last_run_at": format_time(row.last_run_at),
         "next_run_at": None if row.state.has_ended else format_time(row.next_run_at),
+        "calendar": calendar_json(deployment),
         "runs": row.runs,
         "missed_runs": row.missed_runs,
         "failed_runs": row.failed_runs,
@@ -53,6 +54,18 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "cash": _number(row.cash),
         "equity": _number(row.equity),
     }
+
+
+def calendar_json(deployment: Deployment) -> dict[str, Any] | None:
+    """Return how far the market's trading days are known, and whether the next run is beyond that.
+
+    None where that plays no part: a market that trades round the clock, a replay, a deployment that has ended.
+    """
+    row, config = deployment.row, deployment.config
+    if row.is_replay or row.state.has_ended or (known_until := config.calendar.known_until) is None:
+        return None
+    is_assumed = row.next_run_at is not None and config.calendar.is_assumed(row.next_run_at)
+    return {"known_until": format_time(known_until), "next_run_is_assumed": is_assumed}
 
 
 def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, Any]:
