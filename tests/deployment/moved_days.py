@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from algo_py.settings import Workspace
 from algo_py.workspace_database import open_workspace_database
 from tests.deployment.strategies import write_strategy
 from tests.orders.making import Notebook
+from tests.processes import NO_NETWORK
 
 MARKET, SHARE = "indian_equity", "INFY"
 NSE = get_market(MARKET)
@@ -35,8 +38,17 @@ PRICE = 1500.0
 _BARS = 40
 
 
+def empty_workspace(folder: Path) -> Workspace:
+    """Return a workspace without bars that never asks a network."""
+    workspace = Workspace(folder)
+    workspace.settings_file.parent.mkdir(parents=True)
+    workspace.settings_file.write_text(NO_NETWORK)
+    return workspace
+
+
 def prepare(workspace: Workspace, now: datetime, *, without: frozenset[date] = frozenset()) -> Snapshot:
     """Store bars up to `now`, run a backtest on them and save it."""
+    shutil.rmtree(workspace.finstore, ignore_errors=True)  # the sample's bars are of real days
     write_strategy(workspace, "by-volume", BODY)
     store_bars(workspace, now, {}, without=without)
     opens = FinStore(workspace.finstore).read(MARKET, "1d", SHARE).index

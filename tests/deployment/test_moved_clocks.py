@@ -21,7 +21,7 @@ from algo_py.market.nse import nse_calendar
 from algo_py.market.sessions import SessionCalendar
 from algo_py.orders.model import OrderStatus
 from algo_py.settings import Workspace
-from tests.deployment.moved_days import IN, NSE, OUT, SHARE, MovedLife, prepare
+from tests.deployment.moved_days import IN, NSE, OUT, SHARE, MovedLife, empty_workspace, prepare
 from tests.oms import zerodha_desk
 from tests.venues.kite_trading import KiteTradingServer
 
@@ -43,6 +43,11 @@ TURNS = {
     )
 }
 MOMENTS = FROM_TODAY | TURNS
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return empty_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from algo_py.clock import format_time
 from algo_py.deployment.booking import BY_PERSON, booked_trades
+from algo_py.deployment.status import Condition
 from algo_py.orders.model import Side
 
 if TYPE_CHECKING:
@@ -64,8 +65,10 @@ def calendar_json(deployment: Deployment) -> dict[str, Any] | None:
     row, config = deployment.row, deployment.config
     if row.is_replay or row.state.has_ended or (known_until := config.calendar.known_until) is None:
         return None
+    # A mark of trouble may stand in the place of the mark, and the next run is written down a moment later than the mark.
+    is_marked = row.condition is Condition.ASSUMED_DAYS
     is_assumed = row.next_run_at is not None and config.calendar.is_assumed(row.next_run_at)
-    return {"known_until": format_time(known_until), "next_run_is_assumed": is_assumed}
+    return {"known_until": format_time(known_until), "next_run_is_assumed": is_marked or is_assumed}
 
 
 def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, Any]:
