@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from playwright.sync_api import expect
+
 from algo_py.dashboard.screens.data.trading_days import COLUMNS, day_rows
 from algo_py.market import get_market
 from algo_py.market.day_report import days_of
@@ -30,15 +32,16 @@ def test_a_line_says_hours_name_whether_it_is_known_and_by_whom() -> None:
 
 def test_a_day_is_written_down_and_a_broken_file_is_told(serve: Serve, sit_down: Open, workspace: Workspace) -> None:
     person = sit_down(serve())
-    person.go("Data")
-    person.page.get_by_text("Trading days", exact=True).first.click()
-    table = person.page.get_by_label("Trading days", exact=True).last
-    table.wait_for()
-    person.page.get_by_label("What it is").fill("a mistake")
-    person.page.get_by_role("button", name="Write the day down").click()
-    person.page.get_by_text("closed (a mistake).").first.wait_for()
+    person.opens("data")
+    person.chooses("Bring bars in", "Trading days")
+    expect(person.page.get_by_role("table", name="Trading days")).to_be_visible()
+    person.types("What it is", "a mistake")
+    person.presses("Write the day down")
+    expect(person.page.get_by_text("closed (a mistake).")).to_be_visible()
     [written] = read_calendar(workspace.calendar_file)["indian_equity"].days
     assert (written.name, written.is_closed) == ("a mistake", True)
+    person.presses("Write the day down")  # a second time is refused
+    expect(person.page.get_by_text("is written down already")).to_be_visible()
     workspace.calendar_file.write_text("[indian_equity\n")
-    person.page.reload()
-    person.page.get_by_text("What was read before goes on to hold.").first.wait_for()
+    person.opens("data")
+    assert any("What was read before goes on to hold." in alert for alert in person.alerts())
