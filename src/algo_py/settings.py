@@ -95,6 +95,7 @@ AlertName = Literal[
     "no_data",
     "missed_runs",
     "run_failed",
+    "calendar",
     "summary",
 ]
 

@@ -25,6 +25,7 @@ _NSE_DAYS = frozenset(
     date.fromisoformat(line) for line in (Path(__file__).parents[1] / "market" / "nse_days.txt").read_text().split()
 )
 _NSE_HOURS = time(9, 15), time(15, 30)
+_NSE_SETTLED = time(20)
 # Muhurat trading and a Saturday in two parts, 2021 to 2024.
 _NSE_SPECIAL_HOURS = {
     date(2021, 11, 4): (time(18, 15), time(19, 15)),
@@ -100,7 +101,7 @@ def all_fires(schedule: AnySchedule, days: Days, *, on_nse: bool, bar: timedelta
         due = [minute for minute, _ in named]
     elif isinstance(schedule, OnBarClose):
         delay = timedelta(seconds=schedule.delay_s)
-        due = [m for m in days.minutes() if _is_bar_close(m - delay, bar, on_nse=on_nse)]
+        due = [m for m in days.minutes() if _is_bar_final(m - delay, bar, on_nse=on_nse)]
     else:
         every, none, origin = timedelta(seconds=schedule.every_s), timedelta(0), schedule.anchor or _EPOCH
         due = [m for m in days.minutes() if m >= origin and (m - origin) % every == none]
@@ -147,13 +148,13 @@ def _shown(zone: str, days: Days) -> dict[time, list[tuple[datetime, date]]]:
     return found
 
 
-def _is_bar_close(minute: datetime, bar: timedelta, *, on_nse: bool) -> bool:
+def _is_bar_final(minute: datetime, bar: timedelta, *, on_nse: bool) -> bool:
     if not on_nse:
         return (minute - _EPOCH) % bar == timedelta(0)
     wall = in_india(minute).replace(tzinfo=None)
     if wall.date() not in _NSE_DAYS:
         return False
     opens, closes = (datetime.combine(wall.date(), at) for at in _NSE_SPECIAL_HOURS.get(wall.date(), _NSE_HOURS))
-    if bar >= timedelta(days=1):
-        return wall == closes
+    if bar >= timedelta(days=1):  # final in the evening, two hours after a late session's end
+        return wall == max(datetime.combine(wall.date(), _NSE_SETTLED), closes + timedelta(hours=2))
     return opens < wall <= closes and (wall == closes or (wall - opens) % bar == timedelta(0))

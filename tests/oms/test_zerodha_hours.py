@@ -32,11 +32,13 @@ def test_the_last_known_days_are_days_like_others(days: int) -> None:
             refuse_closed(MARKET, now, Leg.ENTRY)
 
 
-def test_beyond_what_is_known_an_exit_is_tried_and_an_entry_is_not() -> None:
-    for now in (at(0, "20:00"), at(-3, "10:00")):
-        refuse_closed(MARKET, now, Leg.EXIT)
-        with pytest.raises(Rejected, match="not known"):
-            refuse_closed(MARKET, now, Leg.ENTRY)
+@pytest.mark.parametrize("days", range(1, 15))
+def test_beyond_what_is_known_an_assumed_day_is_one_like_others(days: int) -> None:
+    now = at(-days, "10:00")
+    assert MARKET.calendar.is_assumed(now)
+    if now.weekday() < 5:
+        for leg in Leg:
+            refuse_closed(MARKET, now, leg)
 
 
 def test_before_and_after_a_session_it_is_said_when_the_next_one_opens() -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from algo_py.cli import fetch
-from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_table, workspace_of
+from algo_py.cli.output import DASH, JsonFlag, moment, print_error, print_json, print_table, workspace_of
 from algo_py.clock import SystemClock, format_time
 from algo_py.errors import InvalidInput
+from algo_py.market.own_facts import own_facts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -128,7 +129,10 @@ def check(
         typer.echo("All stored bars are as they were written.")
     if not as_json:
         _tell_provisional(store)
-    if findings and not moved:
+    problem = own_facts().problem
+    if problem:
+        print_error(problem)
+    if problem or (findings and not moved):
         raise typer.Exit(1)
 
 

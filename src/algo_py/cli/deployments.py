@@ -29,6 +29,7 @@ from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_pairs, 
 from algo_py.cli.schedules import print_plan, print_runs, schedule_of, with_runs
 from algo_py.errors import InvalidInput
 from algo_py.formatting import with_currency
+from algo_py.market.own_facts import own_facts
 
 if TYPE_CHECKING:
     from algo_py.deployment.config import ClockChoice
@@ -186,6 +187,8 @@ def ps(
     )
     for row, one in () if cleared else manager.unprotected():
         typer.echo(f"NOT PROTECTED: {row.name} holds {plain(one.quantity)} {one.symbol}: {one.reason}")
+    if own_facts().problem:
+        typer.echo(f"TRADING DAYS: {own_facts().problem} What was read before goes on to hold.")
 
 
 def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:

@@ -22,6 +22,7 @@ from algo_py.deployment.alert_addresses import ALERT_URLS, Addresses, Delivery
 from algo_py.deployment.alerts import Alert, give_up, mark_failed, mark_sent, postpone, sent_messages, waiting_alerts
 from algo_py.deployment.processes import ProcessLock
 from algo_py.errors import AlgoPyError, Conflict
+from algo_py.market.own_facts import use_files
 from algo_py.settings import AlertSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
@@ -123,6 +124,7 @@ def main(arguments: list[str]) -> int:
     """Send what waits in a workspace, in this process; at once 0 when another one does already."""
     signal.alarm(LIFE_S)  # whatever hangs, the process does not
     workspace, clock = Workspace(Path(arguments[0])), SystemClock()
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     try:
         with ProcessLock(sender_lock(workspace)):
             credentials = Credentials.of(workspace)

@@ -9,9 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from algo_py.backtest import BacktestConfig
 from algo_py.clock import format_time
-from algo_py.deployment.schedule import Schedule
+from algo_py.deployment.schedule import NoSession, Schedule
 from algo_py.market import Market, Timeframe, get_market
-from algo_py.market.calendars import UnknownDays
+from algo_py.market.calendars import Calendar
 from algo_py.orders.risk import Limits
 
 _TICK = timedelta(microseconds=1)
@@ -117,29 +117,30 @@ class DeploymentConfig(BaseModel):
     def timeframe(self) -> Timeframe:
         return Timeframe.parse(self.backtest.timeframe)
 
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar of its universe. The same facts give the same answers; a file of facts that changes gives others."""
+        return self.market.calendar_over(self.backtest.symbols)
+
     def next_fire(self, after: datetime) -> datetime | None:
         """Return when the next run after `after` is due, in UTC; None when the window has ended by then.
 
         On the live clock a run may take place at `start` itself. A replay's first run is later than its start: the bar that
-        opens there is its first, and has not closed.
+        opens there is its first, and has not closed. Beyond the last known trading day the assumed ones count.
         """
-        after, calendar = after.astimezone(UTC), self.market.calendar
+        after = after.astimezone(UTC)
         if self.start is not None and after < self.start:
             after = self.start.astimezone(UTC) - (timedelta(0) if isinstance(self.clock, Replay) else _TICK)
         try:
-            fire = self.schedule.next_fire(after, calendar, self.timeframe)
-        except UnknownDays as error:
-            if self.end is not None and calendar.known_until is not None and self.end <= calendar.known_until:
-                return None  # every day before the end is known, and none of them has another run
-            what = f"when '{self.schedule}' comes next is not known"
-            raise UnknownDays(f"{what}: {error.message}", remedy=error.remedy) from None
+            fire = self.schedule.next_fire(after, self.calendar, self.timeframe, provisional=self.use_provisional)
+        except NoSession:
+            if self.end is None:
+                raise
+            return None  # such a day does not come before the end
         return None if self.end is not None and fire >= self.end else fire
 
     def next_fires(self, after: datetime, count: int = 3) -> list[datetime]:
-        """Return the next `count` runs after `after`, ascending; fewer when the window ends before.
-
-        Raises UnknownDays when the market's trading days are not known as far as that.
-        """
+        """Return the next `count` runs after `after`, ascending; fewer when the window ends before."""
         fires: list[datetime] = []
         while len(fires) < count and (fire := self.next_fire(after)) is not None:
             fires.append(fire)

@@ -42,6 +42,11 @@ class Feed(Protocol):
     def incomplete(self) -> Mapping[str, str]:
         """Why the bars of a symbol cannot be trusted, as of the last `see_closes`: something is missing or stale."""
 
+    @property
+    def no_bar_since(self) -> datetime | None:
+        """When the newest bar closed, where a newer one should be there by now and has not come for any symbol; None where
+        bars have come, or something else is wrong, as of the last `see_closes`."""
+
     def see_opens(self, now: datetime) -> None:
         """From here on fills may use the opens of bars that have begun by `now`."""
 
@@ -64,6 +69,7 @@ class ReplayFeed:
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
         self._rows_closed = 0
         self.incomplete: Mapping[str, str] = {}  # as the backtest saw them
+        self.no_bar_since: datetime | None = None
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
@@ -111,9 +117,12 @@ class LiveFeed:
         self._quote = quote
         self._log = log
         self._bars: Bars | None = None
+        self._failed: frozenset[str] = frozenset()  # what could not be asked for, other than what has not come
         self.incomplete: Mapping[str, str] = {}
+        self.no_bar_since: datetime | None = None
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
+        self.no_bar_since = None
         problems = self._fill_gaps(self._fill) if self._fill is not None and not as_stored else {}
         frames, unreadable = _frames(self._store, self._config)
         early = self._provisional({symbol: frame for symbol, frame in frames.items() if symbol not in unreadable})
@@ -131,6 +140,8 @@ class LiveFeed:
             problems = self._stale(bars, now) | problems
             self.incomplete = problems
         if not as_stored and len(problems) == len(bars.symbols):
+            if len(bars.index) and not unreadable and not self._failed:
+                self.no_bar_since = bars.close_times()[-1].to_pydatetime()
             told = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in _by_problem(problems).items())
             raise NoData(f"the bars are not complete: {told}", remedy="Nothing is decided on such bars.")
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
@@ -150,6 +161,7 @@ class LiveFeed:
             settled=report.settled,
             requests=report.requests,
         )
+        self._failed = frozenset(symbol for symbol, one in report.by_symbol.items() if one.problem)
         return {
             symbol: one.problem or "the newest bar is not there yet"
             for symbol, one in report.by_symbol.items()

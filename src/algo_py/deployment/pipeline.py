@@ -46,18 +46,23 @@ from algo_py.strategy import Bars, Signals, Strategy, evaluate
 
 # How often resting stops are asked for between two runs: one that has fired is to be known before the next bar.
 _LOOK_AT_STOPS_S = 30.0
+# From the last bar before a long weekend with holidays on both sides to the evening of its last day.
+_CLOSED_AT_LONGEST = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run came to. `outcome` is ok, idle (no new bar), skipped (the data cannot be trusted) or end.
+    """What a run came to. `outcome` is ok, idle (no new bar), skipped (the data cannot be trusted, or the market is closed after
+    all) or end.
 
-    incomplete: why the bars of a symbol cannot be trusted; its entries wait, everything else goes on.
+    incomplete: why the bars of a symbol cannot be trusted; its entries wait, everything else goes on. seems_closed: it was
+    skipped since no bar has come on a day of which nobody knows whether the market trades.
     """
 
     outcome: str
     detail: Mapping[str, Any]
     incomplete: Mapping[str, str] = field(default_factory=dict)
+    seems_closed: bool = False
 
 
 class Pipeline:
@@ -264,6 +269,9 @@ class Pipeline:
         self._is_in_doubt = self._is_in_doubt or self._was_incomplete  # bars of before may be here now
         self._catch_up(now, bars)
         self._reconcile()
+        if bars is None and self._seems_closed(now):
+            self._protect()
+            return RunResult(outcome="skipped", detail={"reason": "the market seems closed"}, seems_closed=True)
         if bars is None:
             self._protect()
             outcome = "skipped" if problem else "idle"
@@ -362,12 +370,26 @@ class Pipeline:
         try:
             bars = self._feed.see_closes(now, as_stored=as_stored)
         except NoData as error:
-            if not as_stored:
+            if not as_stored and self._seems_closed(now):
+                self._log.info(
+                    "run.market_seems_closed", reason="no bar has come, and nobody has said that the market trades today"
+                )
+            elif not as_stored:
                 self._log.warning("run.stale_data", reason=str(error))
             return None, str(error)
         if bars is not None:
             self._guard.closes = _last_closes(bars)
         return bars, ""
+
+    def _seems_closed(self, now: datetime) -> bool:
+        """Return whether an assumed trading day looks like a holiday: not one bar of it has come, and nothing else is wrong.
+
+        Not for longer than an exchange is ever closed in a row: a source that has died must not pass for a holiday.
+        """
+        since, zone = self._feed.no_bar_since, self._config.market.time_zone
+        if since is None or now - since > _CLOSED_AT_LONGEST or since.astimezone(zone).date() >= now.astimezone(zone).date():
+            return False
+        return self._config.calendar.is_assumed(now)
 
     @property
     def _needs_rebuilding(self) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from statistics import mode
 from zoneinfo import ZoneInfo
 
 from algo_py.deployment.config import DeploymentConfig, Replay
 from algo_py.deployment.schedule import AtTime
-from algo_py.market.calendars import UnknownDays
 from algo_py.oms import oms_choice
 
 _TICK = timedelta(microseconds=1)
@@ -39,20 +37,19 @@ def schedule_warnings(config: DeploymentConfig, *, after: datetime) -> list[str]
     """
     if not oms_choice(config.oms).markets:
         return []
-    calendar, zone = config.market.calendar, config.market.time_zone
+    calendar, zone = config.calendar, config.market.time_zone
     begin = after if config.start is None else max(after, config.start)
     closed: list[datetime] = []
     openings: list[time] = []
-    with suppress(UnknownDays):  # what is known has to do
-        while len(closed) < _RUNS:
-            close = calendar.next_bar_close(config.timeframe, closed[-1] if closed else begin)
-            fire = config.next_fire(close - _TICK)
-            if fire is None:
-                break
-            if calendar.is_open(fire):
-                return []
-            openings.append((calendar.first_open(fire) + _AFTER_OPENING).astimezone(zone).time())
-            closed.append(fire)
+    while len(closed) < _RUNS:
+        close = calendar.next_bar_close(config.timeframe, closed[-1] if closed else begin)
+        fire = config.next_fire(close - _TICK)
+        if fire is None:
+            break
+        if calendar.is_open(fire):
+            return []
+        openings.append((calendar.first_open(fire) + _AFTER_OPENING).astimezone(zone).time())
+        closed.append(fire)
     if not closed:
         return []
     what = f"no order can be sent: {config.market.title} is closed when a run sees a new bar"

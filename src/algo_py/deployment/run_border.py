@@ -145,6 +145,8 @@ class RunBorder:
 
 def _condition_of(result: RunResult) -> RunCondition | None:
     """Return whether a run could do its work; one of which some symbols' bars are not there could not do all of it."""
+    if result.seems_closed:
+        return RunCondition()  # there was no work to do
     if result.outcome == "skipped":
         return RunCondition(condition=Condition.NO_DATA, reason=str(result.detail["reason"]))
     if result.incomplete:

@@ -46,6 +46,7 @@ from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import Conflict, DatabaseReplaced
+from algo_py.market.own_facts import use_files
 from algo_py.orders.records import has_open_orders
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
@@ -289,6 +290,7 @@ def main(arguments: list[str]) -> int:
     """
     stay = _STAY in arguments
     workspace = Workspace(_workspace_of(arguments))
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     lock = _lock(lock_path(workspace), arguments, waits=stay)
     if lock is None:
         return 0

@@ -101,6 +101,11 @@ def nse_calendar(symbol: str | None = None) -> SessionCalendar:
     return _built(own.days, own.known_through, tuple(_clipped(stretch) for stretch in auctioned))
 
 
+def shipped_calendar() -> SessionCalendar:
+    """Return NSE's calendar as it is shipped, without what a person has written down."""
+    return _built((), None, ())
+
+
 def exchange_days() -> tuple[tuple[date, ...], date, str]:
     """Return the sessions that exchange-calendars has for NSE, the last day that it knows, and its name and version."""
     return _exchange_days()

@@ -151,12 +151,12 @@ class SessionCalendar:
         self._reach(day)
         session = self._by_day.get(day)
         name, source = self._closed.get(day, ("", self._source)) if session is None else (session.name, session.source)
-        if day > self.last_day and day not in self._closed:
+        if self._is_assumed(day):
             return Day(day, session, name, "the weekly rule", "assumed")
         return Day(day, session, name, source, "known")
 
     def is_assumed(self, moment: datetime) -> bool:
-        return self._day(moment) > self.last_day
+        return self._is_assumed(self._day(moment))
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         if timeframe is Timeframe.W1:
@@ -176,16 +176,21 @@ class SessionCalendar:
         """Return the first moment later than `after` that `when` has for a bar."""
         day = self._known_or_assumed(after)
         self._reach(day + _LONGEST_CLOSURE)
-        for session in islice(self._sessions, bisect_left(self._days, day - timedelta(days=7)), None):
-            for open_time in self._opens_within(session, timeframe):
+        # An intraday bar closes, and is final, within its session: what has ended by then has no later one.
+        first = bisect_right(self._ends, after) if timeframe.is_intraday else bisect_left(self._days, day - timedelta(days=7))
+        for row in range(first, len(self._sessions)):
+            for open_time in self._opens_within(self._sessions[row], timeframe, since=after - timeframe.delta):
                 moment = when(open_time, timeframe)
                 if moment > after:
                     return moment
         raise InvalidInput(f"no bar of {timeframe} closes after {after.isoformat()}")
 
-    def _opens_within(self, session: Session, timeframe: Timeframe) -> Iterator[datetime]:
+    def _opens_within(self, session: Session, timeframe: Timeframe, since: datetime | None = None) -> Iterator[datetime]:
+        """Yield when the session's bars open; without those long before `since`."""
         if timeframe.is_intraday:
             moment = session.open
+            if since is not None and since > moment:
+                moment += (since - moment) // timeframe.delta * timeframe.delta
             while moment < session.close:
                 yield moment
                 moment += timeframe.delta
@@ -193,6 +198,14 @@ class SessionCalendar:
                 yield session.auction[0]
             return
         yield self._midnight(session.day - timedelta(days=session.day.weekday()) if timeframe is Timeframe.W1 else session.day)
+
+    def _is_assumed(self, day: date) -> bool:
+        """Return whether nobody has spoken of a day: beyond the last known one somebody may have written down single days."""
+        if day <= self.last_day or day in self._closed:
+            return False
+        self._reach(day)
+        session = self._by_day.get(day)
+        return session is None or not session.is_known
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self._zone).astimezone(UTC)

@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly 
 
 from algo_py.clock import monotonic_s
 from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.components.horizon import show_horizons
 from algo_py.dashboard.components.live_log import live_log
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
 from algo_py.dashboard.figures import account_figure
@@ -56,6 +57,7 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
     """Show it."""
     for warning in ours.deployments.warnings(deployment.id):
         st.warning(plain(warning), icon=":material/account_balance_wallet:")
+    show_horizons([deployment], ours.clock)
     left, right = st.columns([1, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

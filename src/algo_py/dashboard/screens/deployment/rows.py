@@ -20,6 +20,7 @@ TONES: Final[Mapping[Status, Tone]] = {
     Status.HALTED: "bad",
     Status.FAILING: "bad",
     Status.NO_DATA: "bad",
+    Status.ASSUMED_DAYS: "busy",
     Status.WATCHING: "busy",
     Status.LATE: "bad",
     Status.STALLED: "bad",

@@ -11,6 +11,7 @@ import streamlit as st
 from algo_py.backtest import SnapshotSummary
 from algo_py.dashboard.clients import coverage
 from algo_py.dashboard.components.heading import heading
+from algo_py.dashboard.components.horizon import show_horizons
 from algo_py.dashboard.components.table import Cell, Column, Row, table
 from algo_py.dashboard.context import BACKTEST, DEPLOYMENT, Context
 from algo_py.dashboard.format import DASH, counted, listed, moment, money, number, percent, period, plain
@@ -44,6 +45,7 @@ def show(context: Context) -> None:
 def _deployments(context: Context, deployments: Sequence[Deployment]) -> None:
     st.subheader("Deployments", anchor=False)
     show_unprotected(unprotected(context.clients))
+    show_horizons(deployments, context.clients.clock)
     if not deployments:
         st.info("Nothing is deployed. A saved backtest is deployed with one click.")
     else:
