@@ -29,7 +29,7 @@ from tests.orders.making import Notebook
 from tests.venues.kite import INDIA, Share
 from tests.venues.kite_phases import PhasedKite, Refusal
 
-AUCTIONED, PLAIN = ("INFY", "SBIN"), ("SMALLCO",)
+AUCTIONED, PLAIN = ("INFY", "SBIN", "TCS", "ITC", "WIPRO", "LT"), ("SMALLCO", "TINYCO")
 SYMBOLS = (*AUCTIONED, *PLAIN)
 _DAYS = 3
 # Where a decision falls: at any time of the day, or within a minute of a border of some phase of some era.
@@ -180,13 +180,16 @@ class Trader:
                 self.server.auction_depth[symbol] = self.chance.choice((0, 3, 10**6))
 
     def _decide(self) -> None:
-        symbol = self.chance.choice(SYMBOLS)
-        held = self.journal.held(symbol)
         opened = {order.request.symbol for order in self.journal.orders(only_open=True)}
-        self.walked.decided += 1
-        if symbol in opened:
+        free = [symbol for symbol in SYMBOLS if symbol not in opened]
+        leaves = self.chance.random() < 0.5
+        fitting = [symbol for symbol in free if (self.journal.held(symbol) > 0) is leaves]
+        if not fitting:
             self._look()
             return
+        self.walked.decided += 1
+        symbol = self.chance.choice(fitting)
+        held = self.journal.held(symbol)
         request = self._request(symbol, Leg.EXIT if held > 0 else Leg.ENTRY, held if held > 0 else Decimal(10))
         self.journal.plan_now(request)
         self.executor.place([request])
