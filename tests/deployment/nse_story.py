@@ -67,6 +67,7 @@ class NseStory:
         server.orders_per_s = None
         shutil.rmtree(workspace.finstore)  # the sample has other bars of the same symbols
         write_strategy(workspace, "told", _BODY)
+        self._plan, self._begin = plan, clock.now()
         self._store_bars(plan, clock.now())
         backtest = {"strategy": "told", "params": {}, "symbols": tuple(plan), "market": "indian_equity", "timeframe": "15m"}
         money: dict[str, object] = {"slippage": 0.0, "fees": 0.0, "size": 0.4, "initial_cash": 100_000.0}
@@ -107,6 +108,12 @@ class NseStory:
             confirm_after_s=0.0,
         )
         self.pipeline.recover(self.clock.now())
+
+    def lose_bars(self, *symbols: str) -> None:
+        """Have FinStore know nothing of these symbols, and begin another life with it."""
+        shutil.rmtree(self.workspace.finstore)
+        self._store_bars({symbol: one for symbol, one in self._plan.items() if symbol not in symbols}, self._begin)
+        self.live()
 
     def run(self, moment: str) -> RunResult:
         self._go_to(moment)

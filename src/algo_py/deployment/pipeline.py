@@ -32,7 +32,7 @@ from algo_py.deployment.stuck import StuckOrders
 from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
-from algo_py.errors import NoData, VenueDown, VenueError
+from algo_py.errors import NoData, RateLimited, VenueDown, VenueError
 from algo_py.oms import OMS, PhasedOMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
@@ -91,7 +91,6 @@ class Pipeline:
             clock=clock,
             limits=config.limits,
             halted=lambda symbol: halt_of(database, config.id, symbol),
-            rules=dict(oms.instruments(config.backtest.symbols)),
             live_price=self._live_price,
             free_cash=lambda: sensible(oms.free_cash()),
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
@@ -99,6 +98,11 @@ class Pipeline:
             allow_partial=money.allow_partial,
             can_short=oms.capabilities.can_short,
         )
+        try:
+            self._guard.rules = dict(oms.instruments(config.backtest.symbols))
+        except (VenueDown, RateLimited) as error:  # a list that cannot be had must not keep a position from being left
+            self._guard.are_rules_known = False
+            log.warning("rules.not_read", reason=str(error))
         self._oms = oms
         self._account = VenueAccount(
             config.id, config.backtest.symbols, oms, guard=self._guard, journal=journal, database=database, clock=clock, log=log

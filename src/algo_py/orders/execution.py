@@ -434,7 +434,10 @@ class Executor:
         """Record what the venue says of an order; what it has ended of an exit outside of continuous trading goes out again."""
         left = self._left_unfilled(order, report)
         if left is None or self._times is None:
-            return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+            new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+            is_exit = order.request.leg is Leg.EXIT and order.request.type is not OrderType.STOP
+            # A venue may register an order first, and refuse it by its rules or for want of holdings in its book.
+            return new + self._exit_again(order.request) if is_exit and report.status is OrderStatus.REJECTED else new
         wait = self._times.next_open(order.request.symbol)
         self._waits[left.client_order_id] = replace(wait, is_said=True)
         new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity, following=[left])
