@@ -138,3 +138,40 @@ def test_beyond_what_is_known_the_assumed_days_decide() -> None:
     assert len(schedule_warnings(config, after=known_until() + DAY)) == 1
     ended = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha", end=TUESDAY)
     assert schedule_warnings(ended, after=TUESDAY) == []
+
+
+AUCTIONS = {
+    # schedule, after, the run and its phase, when an entry is taken, what becomes of an exit, the last time that works
+    "on bar close, first era": (
+        OnBarClose(),
+        "2026-08-10T04:00",
+        ("2026-08-10 15:15", "reference price", "2026-08-11 09:15", "waits for 2026-08-10 15:20", "15:14"),
+    ),
+    "at 15:17, first era": (
+        AtTime(at=time(15, 17), tz="Asia/Kolkata"),
+        "2026-08-07T12:00",  # a Friday evening
+        ("2026-08-10 15:17", "reference price", "2026-08-11 09:15", "waits for 2026-08-10 15:20", "15:14"),
+    ),
+    "at 15:33, second era": (
+        AtTime(at=time(15, 33), tz="Asia/Kolkata"),
+        "2026-12-14T04:00",
+        ("2026-12-14 15:33", "limit and market orders", "2026-12-15 09:15", "is sent into it", "15:29"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("schedule", "after", "said"), AUCTIONS.values(), ids=AUCTIONS)
+def test_a_run_that_falls_into_the_closing_auction(schedule: AnySchedule, after: str, said: tuple[str, ...]) -> None:
+    run, phase, entry, leaves, last = said
+    config = deployed(schedule, "indian_equity", Timeframe.M15, oms="zerodha")
+    [warning] = schedule_warnings(config, after=parse_time(after))
+    assert warning == (
+        f"INFY: the run at {run} Asia/Kolkata falls into the closing auction: {phase}: an entry is refused until {entry}, "
+        f"an exit {leaves}. Orders of a run up to {last} are taken at once."
+    )
+
+
+@pytest.mark.parametrize("at", [time(15, 14), time(9, 20)], ids=str)
+def test_a_run_in_continuous_trading_is_not_warned_of(at: time) -> None:
+    config = deployed(AtTime(at=at, tz="Asia/Kolkata"), "indian_equity", Timeframe.D1, oms="zerodha")
+    assert schedule_warnings(config, after=parse_time("2026-08-10T04:00")) == []

@@ -83,6 +83,9 @@ class AlertingLog:
         if event == "order.rejected":
             told = f"{fields.get('side')} {fields.get('quantity')} {fields.get('symbol')}: {fields.get('reason')}"
             self._call(AlertKind.REJECTED, fields.get("client_order_id"), "an order was rejected", told)
+        elif event == "order.left_unfilled":
+            told = f"{fields.get('side')} {fields.get('quantity')} {fields.get('symbol')} is left: {fields.get('reason')}"
+            self._call(AlertKind.REJECTED, fields.get("client_order_id"), "an exit was left unfilled", told)
         elif event == "run.missed":
             self._after_missed(fields.get("count"), fields.get("since"))
 

@@ -32,15 +32,16 @@ from algo_py.deployment.stuck import StuckOrders
 from algo_py.deployment.time_limit import time_limit
 from algo_py.engine import Decision, simulate
 from algo_py.engine.costs import cost_table
-from algo_py.errors import NoData, VenueDown, VenueError
+from algo_py.errors import NoData, RateLimited, VenueDown, VenueError
 from algo_py.formatting import with_currency
-from algo_py.oms import OMS, StopReplacer
+from algo_py.oms import OMS, PhasedOMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
 from algo_py.orders.guard import Guard
 from algo_py.orders.halts import halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id, from_float
+from algo_py.orders.records import JournaledOrder
 from algo_py.orders.risk import in_lots, in_ticks
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
 
@@ -96,7 +97,6 @@ class Pipeline:
             clock=clock,
             limits=config.limits,
             halted=lambda symbol: halt_of(database, config.id, symbol),
-            rules=dict(oms.instruments(config.backtest.symbols)),
             live_price=self._live_price,
             free_cash=self._free_cash,
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
@@ -104,6 +104,11 @@ class Pipeline:
             allow_partial=money.allow_partial,
             can_short=oms.capabilities.can_short,
         )
+        try:
+            self._guard.rules = dict(oms.instruments(config.backtest.symbols))
+        except (VenueDown, RateLimited) as error:  # a list that cannot be had must not keep a position from being left
+            self._guard.are_rules_known = False
+            log.warning("rules.not_read", reason=str(error))
         self._oms = oms
         self._account = VenueAccount(
             config.id, config.backtest.symbols, oms, guard=self._guard, journal=journal, database=database, clock=clock, log=log
@@ -120,6 +125,7 @@ class Pipeline:
             account=self._account,
             tick=tick,
             replace=oms.replace if oms.capabilities.replaces_stops and isinstance(oms, StopReplacer) else None,
+            times=oms.times if isinstance(oms, PhasedOMS) else None,
         )
         self._store = DeploymentStore(database)
         self._feed = feed
@@ -148,6 +154,7 @@ class Pipeline:
             log=log,
             prices=lambda symbols: oms.last_prices(symbols, urgent=True),
             sellable=self._account.sellable,
+            times=oms.times if isinstance(oms, PhasedOMS) else None,
             watch_every_s=watch_every_s,
         )
         self._safety = Safety(
@@ -161,7 +168,14 @@ class Pipeline:
             log=log,
             confirm_after_s=confirm_after_s,
         )
-        self._stuck = StuckOrders(database, config, journal=journal, clock=clock, log=log)
+        self._stuck = StuckOrders(
+            database,
+            config,
+            journal=journal,
+            clock=clock,
+            log=log,
+            waits=lambda own_id: self._executor.wait_of(own_id) is not None,
+        )
 
     def try_credentials(self) -> None:
         """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
@@ -190,7 +204,23 @@ class Pipeline:
     @property
     def open_orders(self) -> Sequence[str]:
         """What more may still happen to, in words."""
-        return [str(order) for order in self._journal.orders(only_open=True)]
+        return [
+            f"{order}: {order.reason}" if self._executor.wait_of(order.request.client_order_id) else str(order)
+            for order in self._journal.orders(only_open=True)
+        ]
+
+    @property
+    def waits(self) -> Sequence[str]:
+        """The exits that wait for their venue to take them, in words; empty while anything else is under way, or one is due."""
+        now, told = self._clock.now(), list[str]()
+        for order in self._journal.orders(only_open=True):
+            wait = self._executor.wait_of(order.request.client_order_id)
+            if wait is None and order.request.type is OrderType.STOP:
+                continue
+            if wait is None or wait.until <= now:
+                return []
+            told.append(f"{order.request.symbol} {wait.told(now)}")
+        return told
 
     @property
     def watched(self) -> Sequence[str]:
@@ -229,7 +259,7 @@ class Pipeline:
     def needs_following(self) -> bool:
         """Whether something is to be looked after between two runs: at a venue that fills on its own time."""
         return (
-            any(_is_unsettled(order.request.type, order.status) for order in self._journal.orders(only_open=True))
+            any(self._is_unsettled(order) for order in self._journal.orders(only_open=True))
             or self._protector.needs_watch
             or self._safety.is_suspicious
             or self._fold.is_behind
@@ -529,17 +559,22 @@ class Pipeline:
         self._fold.take(dust)
         self._is_in_doubt = False
 
+    def _is_unsettled(self, order: JournaledOrder) -> bool:
+        """Return whether an order is to be looked after every few seconds: all but stops that rest, and exits that wait."""
+        wait = self._executor.wait_of(order.request.client_order_id)
+        if wait is not None and self._clock.now() < wait.until:
+            return False  # it is looked at with the stops all the same: what is known of the day may change
+        return order.request.type is not OrderType.STOP or order.status not in (
+            OrderStatus.ACCEPTED,
+            OrderStatus.PARTIALLY_FILLED,
+        )
+
     @contextmanager
     def _stage(self, event: str) -> Iterator[dict[str, Any]]:
         told: dict[str, Any] = {}
         began = monotonic_s()
         yield told
         self._log.info(event, duration_ms=round((monotonic_s() - began) * 1000, 1), **told)
-
-
-def _is_unsettled(type_: OrderType, status: OrderStatus) -> bool:
-    """Return whether an order is to be looked after every few seconds: all but stops that rest."""
-    return type_ is not OrderType.STOP or status not in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
 def _last_closes(bars: Bars) -> dict[str, Decimal]:

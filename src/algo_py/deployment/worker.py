@@ -370,6 +370,8 @@ class _Life:
         self._runs.once(pipeline, self._clock.now(), 0, close)
         if not left:
             return State.STOPPED, "stopped by request, its positions are closed"
+        if self._pipeline is not None and pipeline.waits:
+            return self._close_when_taken(pipeline)
         reason = f"stopped by request, but NOT closed: {', '.join(left)}{pipeline.why_not_closed}"
         self._log.error("deployment.not_closed", reason=reason)
         if self._pipeline is not None and (pipeline.open_orders or pipeline.watched):
@@ -378,6 +380,20 @@ class _Life:
             self._stopping = False
             if not self._watch_until_nothing_is_open(pipeline, reason, while_wanted=Wanted.STOPPED):
                 return self._end_by_request(pipeline)
+        return State.STOPPED, reason
+
+    def _close_when_taken(self, pipeline: Pipeline) -> tuple[State, str]:
+        """Live on until the venue takes the orders that close: they are journaled, and go out without anybody's doing."""
+        self._log.warning("deployment.closing_waits", reason="; ".join(pipeline.waits))
+        self._store.want(self._config.id, Wanted.STOPPED, at=self._wall.now())
+        self._stopping = False
+        if not self._watch_until_nothing_is_open(pipeline, "stopped by request, closing", while_wanted=Wanted.STOPPED):
+            return self._end_by_request(pipeline)
+        held = pipeline.holdings
+        if not held:
+            return State.STOPPED, "stopped by request, its positions are closed"
+        reason = f"stopped by request, but NOT closed: {', '.join(held)}{pipeline.why_not_closed}"
+        self._log.error("deployment.not_closed", reason=reason)
         return State.STOPPED, reason
 
     def _watch_until_nothing_is_open(self, pipeline: Pipeline, why: str, *, while_wanted: Wanted) -> bool:
@@ -411,7 +427,7 @@ class _Life:
             now = self._clock.now()
             left, is_under_way = pipeline.close_positions(now)
             is_over = monotonic_s() >= deadline_s or (isinstance(self._config.clock, Replay) and end is not None and now >= end)
-            if not left or not is_under_way or is_over:
+            if not left or not is_under_way or is_over or pipeline.waits:
                 return left
             self._clock.sleep_toward(now + self._config.timeframe.delta, _SLICE_S)
 
