@@ -27,10 +27,11 @@ check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
 	@tail -n 4 $(VENV)/imports.log
 
 crash: $(VENV)/.dev ## Kill processes at every step and at random for long: over 5,000 deaths of orders and positions, a minute of the store
-	@ALGO_PY_CRASH_SEEDS=$${ALGO_PY_CRASH_SEEDS:-60} ALGO_PY_CRASH_SECONDS=60 $(BIN)/python -m pytest -n 2 --dist load -rP \
+	@ALGO_PY_CRASH_SEEDS=$${ALGO_PY_CRASH_SEEDS:-60} ALGO_PY_PHASE_ORDERS=$${ALGO_PY_PHASE_ORDERS:-10000} ALGO_PY_CRASH_SECONDS=60 $(BIN)/python -m pytest -n 2 --dist load -rP \
 		tests/oms/test_every_step.py tests/deployment/test_every_step_of_a_position.py \
-		tests/deployment/test_fork_server.py tests/finstore/test_processes.py > $(VENV)/crash.log; \
-		code=$$?; test $$code = 0 || cat $(VENV)/crash.log; grep '^deaths: ' $(VENV)/crash.log; \
+		tests/deployment/test_fork_server.py tests/finstore/test_processes.py \
+		tests/oms/test_zerodha_phases.py > $(VENV)/crash.log; \
+		code=$$?; test $$code = 0 || cat $(VENV)/crash.log; grep -E '^(deaths|orders): ' $(VENV)/crash.log; \
 		awk '/^deaths: / { all += $$2 } END { print all " deaths of orders and positions" }' $(VENV)/crash.log; exit $$code
 
 chaos: $(VENV)/.dev ## Kill, freeze, fill and set back everything at random for five minutes, then ask whether all is true (`make test` does so for seconds)

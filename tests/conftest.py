@@ -9,6 +9,7 @@ import pytest
 
 from algo_py.finstore import FinStore
 from algo_py.finstore.sample import install_sample
+from tests.databases import with_tables
 from tests.postgresql import PostgresServer, postgres_server
 
 
@@ -35,4 +36,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server: PostgresServer = request.getfixturevalue("postgresql")
     with server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url_with_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of this test's own that has all tables and no rows: the test runs once on each engine."""
+    if request.param == "sqlite":
+        yield with_tables(tmp_path / "database" / "algo.db")
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    with server.database(template=server.with_tables()) as url:
         yield url

@@ -23,6 +23,8 @@ from typing import Any
 
 import psycopg
 
+from algo_py.database import open_database
+
 USER = "algo"
 PASSWORD = "not/in:any@message"  # needs percent-encoding in a URL
 ENCODED_PASSWORD = "not%2Fin%3Aany%40message"
@@ -34,6 +36,7 @@ _SETTINGS = {
     "max_connections": "60",
     "jit": "off",
 }
+_WITH_TABLES = "with_tables"
 _START_TIMEOUT_S = 30.0
 _TRIES = 3
 _MEMORY_LEAST = 1 << 30
@@ -49,6 +52,7 @@ class PostgresServer:
         self._identity = _unprivileged()
         self._binaries = _binaries(folder, copied=bool(self._identity))
         self.port = _free_port()
+        self._has_tables = False
         self._initialise()
 
     def start(self) -> None:
@@ -81,12 +85,20 @@ class PostgresServer:
         )
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """Create an empty database, yield its URL, and drop it, whoever is still connected."""
+    def database(self, *, template: str = "template1") -> Iterator[str]:
+        """Create a database like `template`, yield its URL, and drop it, whoever is still connected."""
         name = f"test_{secrets.token_hex(6)}"
-        self._administer(f"CREATE DATABASE {name}")
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield self.url(name)
         self._administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def with_tables(self) -> str:
+        """Return the name of a database that has all tables, to be copied; it is made once."""
+        if not self._has_tables:
+            self._administer(f"CREATE DATABASE {_WITH_TABLES}")
+            open_database(self.url(_WITH_TABLES)).close()
+            self._has_tables = True
+        return _WITH_TABLES
 
     def _administer(self, statement: str) -> None:
         with self.connect() as connection:

@@ -7,15 +7,19 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from filelock import FileLock
 
-from algo_py.database import Database
-from algo_py.errors import AlgoPyError, DatabaseReplaced, Refused
-from tests.finstore.processes import in_a_child
+from algo_py.clock import monotonic_s
+from algo_py.database import Database, open_database
+from algo_py.errors import AlgoPyError, Conflict, DatabaseReplaced, Refused
+from tests.finstore.processes import forked, in_a_child
 from tests.processes import posix_locks
 
 ADD = sa.text("INSERT INTO numbers VALUES (1)")
@@ -259,3 +263,135 @@ def test_without_all_this_what_a_forked_process_writes_is_lost(file: Path, datab
         parent.stdin.flush()
         assert parent.stdout.readline() == "written\n"
     assert count(database) == 0
+
+
+@pytest.fixture
+def not_yet_wal(file: Path) -> Iterator[sqlite3.Connection]:
+    """Another's connection to a file that is not in WAL mode yet; it may be used from any thread."""
+    _make(file)
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        yield other
+
+
+@pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_who_opens_a_file_while_another_writes_it_waits_its_turn_to_switch_to_wal(
+    file: Path, not_yet_wal: sqlite3.Connection, begin: str
+) -> None:
+    """SQLite itself refuses the switch at once while a writer's lock (RESERVED) is held; see the negative control below."""
+    not_yet_wal.execute(begin)
+    not_yet_wal.execute("INSERT INTO numbers VALUES (1)")
+    timer = threading.Timer(0.3, lambda: not_yet_wal.execute("COMMIT"))
+    timer.start()
+    with closing(Database(f"sqlite:///{file}")) as database:
+        assert count(database) == 1
+        with database.read() as connection:
+            assert connection.execute(sa.text("PRAGMA journal_mode")).scalar_one() == "wal"
+    timer.join()
+
+
+def test_without_all_this_the_switch_is_refused_at_once_whatever_the_timeout(file: Path, not_yet_wal: sqlite3.Connection) -> None:
+    not_yet_wal.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(file, timeout=30.0)) as mine:
+        began_s = monotonic_s()
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            mine.execute("PRAGMA journal_mode=WAL")
+        assert monotonic_s() - began_s < 15.0
+
+
+@pytest.mark.parametrize("lock", ["reads", "writes", "holds all"])
+def test_who_cannot_switch_in_time_says_how_long_it_really_waited(file: Path, not_yet_wal: sqlite3.Connection, lock: str) -> None:
+    not_yet_wal.execute({"reads": "BEGIN", "writes": "BEGIN IMMEDIATE", "holds all": "BEGIN EXCLUSIVE"}[lock])
+    not_yet_wal.execute("SELECT * FROM numbers").fetchall()
+    database = Database(f"sqlite:///{file}", lock_timeout_s=0.3)
+    began_s = monotonic_s()
+    with pytest.raises(Conflict, match=rf"locked by another process for \d+\.\d s \(asked by process {os.getpid()}\)") as caught:
+        count(database)
+    waited_s = monotonic_s() - began_s
+    said_s = float(str(caught.value).split(" for ")[1].split(" s ")[0])
+    assert 0.25 <= said_s <= waited_s + 0.1
+    assert waited_s < 10
+    not_yet_wal.execute("ROLLBACK")
+    assert count(database) == 0
+    database.close()
+
+
+def test_nobody_who_opens_a_file_in_wal_mode_asks_for_more_than_to_read(file: Path, database: Database) -> None:
+    add(database)
+    with database.write() as connection, closing(Database(f"sqlite:///{file}", lock_timeout_s=0.0)) as other:
+        connection.execute(ADD)
+        assert count(other) == 1
+
+
+def test_a_lock_that_is_refused_at_once_is_not_said_to_have_lasted(file: Path, database: Database) -> None:
+    """A reader that wants to write after another has written can never do so: SQLite does not wait (BUSY_SNAPSHOT)."""
+    add(database)
+
+    def read_then_write(other: Database) -> None:
+        with other.read() as connection:
+            assert connection.execute(COUNT).scalar_one() == 1
+            add(database)
+            connection.execute(ADD)
+
+    with (
+        closing(Database(f"sqlite:///{file}")) as other,
+        pytest.raises(Conflict, match=rf"the database is locked by another process \(asked by process {os.getpid()}\)"),
+    ):
+        read_then_write(other)
+    assert count(database) == 2
+
+
+def test_who_waits_in_vain_for_another_to_make_the_tables_says_so(file: Path) -> None:
+    with (
+        FileLock(f"{file}.migrate.lock"),
+        pytest.raises(Conflict, match=r"bringing the database up to date for 0\.2 s .*Try again"),
+    ):
+        open_database(f"sqlite:///{file}", lock_timeout_s=0.2)
+    open_database(f"sqlite:///{file}", lock_timeout_s=0.2).close()
+
+
+def _all_at_once(work: Callable[[], None], *, processes: int) -> list[int]:
+    """Run `work` in several processes that begin together, and return their exit codes."""
+    reading, writing = os.pipe()
+
+    def wait_and_work() -> None:
+        os.close(writing)
+        os.read(reading, 1)  # comes back when the last writing end is closed
+        work()
+
+    pids = [forked(wait_and_work) for _ in range(processes)]
+    os.close(reading)
+    os.close(writing)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def test_processes_that_open_a_new_file_together_all_get_in(tmp_path: Path) -> None:
+    for turn in range(25):
+        url = f"sqlite:///{tmp_path / f'{turn}.db'}"
+
+        def work(url: str = url) -> None:
+            with closing(Database(url)) as database, database.read() as connection:
+                connection.execute(sa.text("SELECT * FROM sqlite_master")).all()
+
+        assert _all_at_once(work, processes=4) == [0] * 4
+
+
+def test_processes_that_open_a_file_after_a_kill_and_close_it_all_the_time_are_never_refused(file: Path) -> None:
+    """The first one recovers the log that the killed one left; the last one that closes deletes the log, while others open it."""
+
+    def die() -> None:
+        database = Database(f"sqlite:///{file}")
+        with database.write() as connection:
+            connection.execute(sa.text("CREATE TABLE IF NOT EXISTS numbers (n INTEGER)"))
+            connection.execute(ADD)
+        os._exit(0)  # nothing is closed
+
+    def work() -> None:
+        for turn in range(10):
+            with closing(Database(f"sqlite:///{file}")) as database:
+                add(database) if turn % 3 == 0 else count(database)
+
+    for _ in range(3):
+        os.waitpid(forked(die), 0)
+        assert _all_at_once(work, processes=4) == [0] * 4
+    with closing(Database(f"sqlite:///{file}")) as database:
+        assert count(database) == 3 * (1 + 4 * 4)

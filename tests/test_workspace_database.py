@@ -31,6 +31,16 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
+@pytest.mark.parametrize("name", ["bots?a", "bots?mode=memory", "100%20", "a#b", "a&b=c", "ä ö", "semi;colon", "file:x"])
+def test_each_workspace_has_its_own_file_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    for workspace in (Workspace(tmp_path / name), Workspace(tmp_path / f"{name}2")):
+        database = open_workspace_database(workspace)
+        assert schema_version(database) == SCHEMA_HEAD
+        database.close()
+        assert workspace.database_file.is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name}2"}
+
+
 @pytest.fixture
 def url(postgresql: PostgresServer, workspace: Workspace) -> Iterator[str]:
     """An empty database that the workspace's `config/.env` names."""

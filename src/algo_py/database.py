@@ -17,12 +17,12 @@ from typing import Any
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, Connection, make_url
 
 from algo_py import postgresql, sqlite
-from algo_py.errors import Damaged, InvalidInput
+from algo_py.errors import Conflict, Damaged, InvalidInput
 
 metadata = sa.MetaData()
 
@@ -68,7 +68,7 @@ class Database:
     that is Refused.
     """
 
-    def __init__(self, url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(self, url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         parsed = _parse(url)
         self._file = sqlite.File(parsed.database) if parsed.drivername == "sqlite" else None
         if self._file is not None:
@@ -125,17 +125,17 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def open_database(url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
+def open_database(url: str | SecretStr | URL, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Database:
     """Open the database at `url`, creating its tables and bringing its schema up to date where needed.
 
     A SQLite file is created too; a PostgreSQL database must be there. Its URL holds a password and is never shown. Raises
-    InvalidInput for a URL that cannot be used, Damaged for a newer schema, DatabaseDown.
+    InvalidInput for a URL that cannot be used, Damaged for a newer schema, Conflict, DatabaseDown.
     """
     parsed = _parse(url)
-    one_at_a_time: AbstractContextManager[Any] = nullcontext()
+    one_at_a_time: AbstractContextManager[Any] = nullcontext()  # PostgreSQL has its write lock from the start
     if parsed.drivername == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        one_at_a_time = FileLock(f"{parsed.database}.migrate.lock", timeout=60)
+        one_at_a_time = _migrating(f"{parsed.database}.migrate.lock", timeout_s=lock_timeout_s)
     with ExitStack() as undo:
         database = Database(url, lock_timeout_s=lock_timeout_s)
         undo.callback(database.close)
@@ -144,6 +144,19 @@ def open_database(url: str | SecretStr, *, lock_timeout_s: float = LOCK_TIMEOUT_
                 migrate(database)
         undo.pop_all()
     return database
+
+
+@contextmanager
+def _migrating(lock: str, *, timeout_s: float) -> Iterator[None]:
+    try:
+        held = FileLock(lock).acquire(timeout=timeout_s)
+    except Timeout:
+        raise Conflict(
+            f"another process has been bringing the database up to date for {timeout_s:g} s (asked by process {os.getpid()})",
+            remedy="Try again; if it stays so, look for a stopped process that holds " + lock,
+        ) from None
+    with held:
+        yield
 
 
 def schema_version(database: Database) -> str | None:
@@ -163,7 +176,8 @@ def migrate(database: Database) -> None:
     from alembic.util.exc import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # Options are interpolated: a % in the path would be taken for one.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with database.write() as connection:
         current = _schema_version(connection)
         if current is not None:
@@ -185,8 +199,15 @@ def _schema_version(connection: Connection) -> str | None:
     return None if version is None else str(version)
 
 
-def _parse(url: str | SecretStr) -> URL:
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a SQLite file, in parts: as text, a name with ? or % would be another file's."""
+    return URL.create("sqlite", database=str(path))
+
+
+def _parse(url: str | SecretStr | URL) -> URL:
     """Return the parts of a URL, which hide the password when shown. What cannot be read may be all password: it is not shown."""
+    if isinstance(url, URL):
+        return url
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
     try:
         parsed = make_url(text)

@@ -14,6 +14,7 @@ AlgoPyError
     ├── Rejected          the venue said no: record it, never resend
     │   ├── WouldTrigger  the stop's price is passed already: it must become an exit at the market
     │   ├── RuleBroken    a rule of the symbol is not kept: read its rules again, and round or split by them
+    │   ├── NotNow        it takes no such order at this time of day: an exit waits for `until`, an entry is too late
     │   ├── TooManyStops  no more orders may rest there: watch the price yourself
     │   └── NotEnough     the account has not enough money or holdings free: look at what it really has
     ├── OutcomeUnknown    the order may exist: look it up, never resend
@@ -25,6 +26,8 @@ A message names the parameter, the value, the bound and the remedy. It never hol
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class AlgoPyError(Exception):
@@ -94,6 +97,18 @@ class WouldTrigger(Rejected):
 
 class RuleBroken(Rejected):
     """The order does not keep a rule of its symbol: lot, tick, least or greatest quantity or value, distance from the price."""
+
+
+class NotNow(Rejected):
+    """The venue takes no order of this kind at this time of day; nothing of it exists there.
+
+    `until`: from when it is taken, as far as anybody knows; `why`: what stands in the way until then, or what begins then.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", until: datetime, why: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.until = until
+        self.why = why
 
 
 class TooManyStops(Rejected):

@@ -35,7 +35,8 @@ _CONNECTING: Mapping[str, int | str] = MappingProxyType(
         "tcp_user_timeout": 60_000,
     }
 )
-_LOCKED = frozenset({"55P03", "40P01"})  # lock_not_available, deadlock_detected
+_NOT_AVAILABLE = "55P03"  # lock_not_available: after lock_timeout, since nobody asks with NOWAIT
+_DEADLOCK = "40P01"  # deadlock_detected: after a time of the server's own
 _FORBIDDEN = "42501"  # insufficient_privilege
 
 
@@ -91,9 +92,11 @@ def _explain(url: URL, lock_timeout_s: float, context: ExceptionContext) -> None
     original = context.original_exception
     if context.is_pre_ping:
         return  # a connection that did not survive its rest: the pool replaces it
-    if getattr(original, "sqlstate", None) in _LOCKED:
+    if getattr(original, "sqlstate", None) in (_NOT_AVAILABLE, _DEADLOCK):
+        is_waited = getattr(original, "sqlstate", None) == _NOT_AVAILABLE
+        what = f"was locked by another process for {lock_timeout_s:.1f} s" if is_waited else "is locked by another process"
         raise Conflict(
-            f"the database was locked by another process for {lock_timeout_s:g} s (asked by process {os.getpid()})",
+            f"the database {what} (asked by process {os.getpid()})",
             remedy="Try again; if it stays so, look for a stopped process that holds it.",
         ) from original
     if getattr(original, "sqlstate", None) == _FORBIDDEN:

@@ -95,6 +95,7 @@ AlertName = Literal[
     "no_data",
     "missed_runs",
     "run_failed",
+    "calendar",
     "summary",
 ]
 
@@ -110,6 +111,7 @@ class AlertSettings(BaseModel):
     )
     daily_summary_tz: str = Field("UTC", description="The time zone of that time")
     most_per_hour: int = Field(30, ge=1, description="Messages an hour beyond which alerts are put together into one")
+    retry_after_s: float = Field(30.0, gt=0, description="How long after a failure it is first tried again, seconds")
     give_up_after_s: float = Field(86_400.0, gt=0, description="How long it is tried to send an alert, seconds")
 
     @field_validator("daily_summary_tz")
@@ -173,6 +175,16 @@ class Workspace:
     @property
     def credentials_file(self) -> Path:
         return self.root / "config" / ".env"
+
+    @property
+    def calendar_file(self) -> Path:
+        """The trading days that a person has written down, see `market.own_facts`; it need not exist."""
+        return self.root / "config" / "calendar.toml"
+
+    @property
+    def derivatives_file(self) -> Path:
+        """Which of NSE's shares have derivatives, as a broker last listed them; it need not exist."""
+        return self.root / "database" / "instruments" / "nse_derivatives.json"
 
     @property
     def strategies(self) -> Path:

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import sqlite3
 from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 
+from algo_py.clock import SystemClock, monotonic_s
 from algo_py.errors import Conflict, DatabaseReplaced, Refused
 
 _Identity = tuple[int, int]
 
 _MEMORY: Final = ":memory:"
 _REPLACED_REMEDY: Final = "What works on it has to start again; what it wrote meanwhile is in the old file."
+_ASKED_S: Final = "algo_asked_s"  # in a connection's info: when its last statement was given to SQLite
+_PAUSE_LEAST_S, _PAUSE_MOST_S = 0.002, 0.02  # between two attempts to switch to WAL
+_WORTH_SAYING_S = 0.05
 
 
 class _RawConnection(sqlite3.Connection):
@@ -96,20 +101,51 @@ def make_engine(url: URL, file: File, *, lock_timeout_s: float) -> Engine:
     sa.event.listen(engine, "connect", partial(_prepare, file, lock_timeout_s))
     sa.event.listen(engine, "close", lambda raw, _record: _open.discard(raw))
     sa.event.listen(engine, "begin", partial(_begin, file))
-    sa.event.listen(engine, "handle_error", partial(_explain_lock, lock_timeout_s))
+    sa.event.listen(engine, "before_cursor_execute", _note_moment)
+    sa.event.listen(engine, "handle_error", _explain_lock)
     return engine
 
 
 def _prepare(file: File, lock_timeout_s: float, connection: Any, _record: Any) -> None:
+    asked_s = monotonic_s()
     # None: transactions are opened by _begin and not by the driver, which would take the write lock late and then deadlock.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # the -wal is opened by the first read
+    try:
+        _switch_to_wal(cursor, asked_s + lock_timeout_s)
+        _set_busy_timeout(cursor, lock_timeout_s)
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # the -wal is opened by the first read
+    except sqlite3.Error as error:
+        connection.close()  # the pool does not know it yet: it would keep its locks for as long as somebody holds the traceback
+        if _is_busy(error):
+            raise _locked(monotonic_s() - asked_s) from error
+        raise
     cursor.close()
     file.note(connection)
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor, until_s: float) -> None:
+    """Make WAL the mode of the file, if it is another one; others may want the same at the same moment.
+
+    SQLite refuses at once, whatever its busy timeout, who reads the file and wants to write it while another writes: that one
+    waits for all readers, so both would wait for each other. (https://sqlite.org/c3ref/busy_handler.html)
+    """
+    while True:
+        _set_busy_timeout(cursor, max(0.0, until_s - monotonic_s()))
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                cursor.execute("PRAGMA journal_mode=WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or monotonic_s() >= until_s:
+                raise
+        # At random, so that two do not meet again, and by the system's randomness: forked processes share the state of another.
+        SystemClock().sleep(random.SystemRandom().uniform(_PAUSE_LEAST_S, _PAUSE_MOST_S))
+
+
+def _set_busy_timeout(cursor: sqlite3.Cursor, timeout_s: float) -> None:
+    cursor.execute(f"PRAGMA busy_timeout={round(timeout_s * 1000)}")
 
 
 def _begin(file: File, connection: Connection) -> None:
@@ -122,12 +158,34 @@ def _begin(file: File, connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _explain_lock(lock_timeout_s: float, context: Any) -> None:
-    if isinstance(context.sqlalchemy_exception, sa.exc.OperationalError) and "locked" in str(context.original_exception):
-        raise Conflict(
-            f"the database was locked by another process for {lock_timeout_s:g} s (asked by process {os.getpid()})",
-            remedy="Try again; if it stays so, look for a stopped process that holds it.",
-        ) from context.original_exception
+def _note_moment(connection: Connection, *_: Any) -> None:
+    connection.info[_ASKED_S] = monotonic_s()
+
+
+def _explain_lock(context: ExceptionContext) -> None:
+    if _is_busy(context.original_exception):
+        # A commit is no statement: how long it waited is not known.
+        asked_s = None if context.connection is None or context.statement is None else context.connection.info.get(_ASKED_S)
+        raise _locked(0.0 if asked_s is None else monotonic_s() - asked_s) from context.original_exception
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Return whether another connection's lock was in the way; the low byte is the code, what is above it says where.
+
+    PROTOCOL is what SQLite says when others were ahead of it a hundred times at the start of a read.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, sqlite3.OperationalError) and code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+
+
+def _locked(waited_s: float) -> Conflict:
+    """Say who asked, and how long it really waited: some locks are refused at once, and nobody should look for a slow process."""
+    is_worth_saying = waited_s >= _WORTH_SAYING_S
+    what = f"was locked by another process for {waited_s:.1f} s" if is_worth_saying else "is locked by another process"
+    return Conflict(
+        f"the database {what} (asked by process {os.getpid()})",
+        remedy="Try again; if it stays so, look for a stopped process that holds it.",
+    )
 
 
 def _identity(path: str) -> _Identity | None:

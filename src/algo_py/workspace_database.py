@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from algo_py.credentials import Credentials
-from algo_py.database import LOCK_TIMEOUT_S, Database, open_database
+from algo_py.database import LOCK_TIMEOUT_S, Database, open_database, sqlite_url
 from algo_py.errors import InvalidInput
 from algo_py.settings import Workspace
 
@@ -19,7 +19,7 @@ def open_workspace_database(workspace: Workspace, *, lock_timeout_s: float = LOC
     """
     credentials = Credentials.of(workspace)
     if not credentials.has(_VARIABLE):
-        return open_database(f"sqlite:///{workspace.database_file}", lock_timeout_s=lock_timeout_s)
+        return open_database(sqlite_url(workspace.database_file), lock_timeout_s=lock_timeout_s)
     url = credentials.secret(_VARIABLE)
     if not url.get_secret_value().startswith(_SCHEMES):
         raise InvalidInput(

@@ -62,7 +62,7 @@ def test_json_has_the_agreed_keys(workspace: Workspace) -> None:
     found = run_backtest(workspace, config()).to_json()
     assert list(found) == [
         *("id", "name", "strategy", "params", "market", "timeframe", "symbols", "start", "end", "initial_cash"),
-        *("fingerprint", "warnings", "metrics"),
+        *("quote_currency", "fingerprint", "warnings", "metrics"),
     ]
     assert (found["id"], found["name"], found["start"], found["end"]) == (
         None,

@@ -35,6 +35,7 @@ from .conftest import config
         (words.price(None), "–"),
         (words.short_number(950.0, 1_000.0), "950"),
         (words.short_number(0.5, 2.0), "0.50"),
+        (words.short_number(0.00125, 0.002), "0.00125"),
         (words.short_number(12_500.0, 50_000.0), "12,500"),
         (words.short_number(125_000.0, 200_000.0), "125 k"),
         (words.short_number(-250_000.0, 2_500_000.0), "−0.25 M"),
@@ -46,9 +47,9 @@ from .conftest import config
         (words.counted(1_200, "bar"), "1,200 bars"),
         (words.listed(["A", "B"]), "A, B"),
         (words.listed([*"ABCDEF"]), "A, B, C, D and 2 more"),
-        (words.metric("trades", 3), "3"),
-        (words.metric("max_drawdown_duration_s", 86_400), "1 d"),
-        (words.metric("sharpe_ratio", None), "–"),
+        (words.metric("trades", 3, "USDT"), "3"),
+        (words.metric("max_drawdown_duration_s", 86_400, "USDT"), "1 d"),
+        (words.metric("sharpe_ratio", None, "USDT"), "–"),
     ],
 )
 def test_values_as_people_read_them(text: str, expected: str) -> None:
@@ -67,7 +68,12 @@ def test_values_as_people_read_them(text: str, expected: str) -> None:
         ({"direction": "both", "execution": "close"}, {"orders": "long and short, filled at the close that decided them"}),
         ({"maker_fees": 0.0}, {"costs": "fees 0.10 %, maker fees 0.00 %, slippage 0.05 %"}),
         ({"max_hold_bars": 1}, {"exits": "after 1 bar at the latest"}),
-        ({"symbols": ("A1/B1", "A2/B2"), "cash_sharing": False}, {"cash": "10,000.00 USDT, an equal part for each symbol"}),
+        ({"symbols": ("A1/USDT", "A2/USDT"), "cash_sharing": False}, {"cash": "10,000.00 USDT, an equal part for each symbol"}),
+        (
+            {"symbols": ("ETH/BTC",), "initial_cash": 0.0123, "fixed_fees": 0.00001},
+            {"cash": "0.0123 BTC, one symbol", "costs": "fees 0.10 %, 0.00001 BTC a fill, slippage 0.05 %"},
+        ),
+        ({"symbols": ("ETH/BTC", "BTC/USDT")}, {"cash": "1.00 BTC and USDT, one pool for all symbols"}),
     ],
 )
 def test_terms_in_words(changes: dict[str, Any], expected: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from .conftest import RUN, Invoke
 
 KEYS = [
     *("id", "name", "strategy", "params", "market", "timeframe", "symbols", "start", "end", "initial_cash"),
-    *("fingerprint", "warnings", "metrics"),
+    *("quote_currency", "fingerprint", "warnings", "metrics"),
 ]
 
 

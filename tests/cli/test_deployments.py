@@ -26,7 +26,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("workspace")
     assert run(["init", str(root)]) == 0
     words = "backtest run ema-cross --market crypto_binance --timeframe 1h --symbols BTC/USDT,ETH/USDT"
-    period = "--start 2025-01-01 --end 2025-02-01 --param fast=5 --param slow=20 --size 0.5 --save first"
+    period = "--start 2025-01-01 --end 2025-01-08 --param fast=2 --param slow=5 --size 0.5 --save first"
     assert run([*words.split(), *period.split(), "--workspace", str(root)]) == 0
     yield root
     stop_everything(Workspace(root))
@@ -50,7 +50,7 @@ def algo_py(root: Path) -> Command:
 
 
 def test_the_whole_way(algo_py: Command) -> None:
-    deployed = algo_py("deploy first --replay --speed 10bars/s --oms paper --name mine --json")
+    deployed = algo_py("deploy first --replay --speed 1bars/s --oms paper --name mine --json")
     assert deployed["status"] == "running"
     os.kill(deployed["pid"], 0)
     assert [entry["name"] for entry in algo_py("ps --json")] == ["mine"]

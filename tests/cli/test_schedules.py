@@ -67,17 +67,18 @@ def test_runs_that_find_the_exchange_closed_are_warned_of(saved: Path, invoke: I
     secrets.write_text("ZERODHA_API_KEY=key\nZERODHA_API_SECRET=secret\n")
     secrets.chmod(0o600)
     shift_s = (datetime(2025, 6, 3, 5, tzinfo=UTC) - datetime.now(UTC)).total_seconds()
-    environment = os.environ | {"PYTHONPATH": str(SHIFTED), "TEST_CLOCK_SHIFT_S": str(shift_s)}
+    paths = os.pathsep.join(filter(None, (str(SHIFTED), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": paths, "TEST_CLOCK_SHIFT_S": str(shift_s)}
 
     def on_a_tuesday(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "algo_py", "deploy", "shares", "--oms", "zerodha", "--dry-run", *words]
         return subprocess.run(command, env=environment, cwd=saved, capture_output=True, text=True, timeout=60, check=True)
 
     as_bars_close = on_a_tuesday()
-    assert "Next runs: 2025-06-03 10:00, 2025-06-04 10:00, 2025-06-05 10:00 UTC." in as_bars_close.stdout
+    assert "Next runs: 2025-06-03 14:30, 2025-06-04 14:30, 2025-06-05 14:30 UTC." in as_bars_close.stdout
     assert as_bars_close.stderr == (
         "warning: no order can be sent: Indian equities (NSE) is closed when a run sees a new bar, the next time at "
-        "2025-06-03 15:30 Asia/Kolkata. Let it run after the opening, such as --at 09:20 --tz Asia/Kolkata.\n"
+        "2025-06-03 20:00 Asia/Kolkata. Let it run after the opening, such as --at 09:20 --tz Asia/Kolkata.\n"
     )
     assert len(json.loads(on_a_tuesday("--json").stdout)["warnings"]) == 1
     advised = on_a_tuesday("--at", "09:20", "--tz", "Asia/Kolkata")

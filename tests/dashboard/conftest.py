@@ -16,6 +16,7 @@ from algo_py.deployment import DeploymentManager
 from algo_py.settings import Workspace
 from tests.dashboard.person import Person
 from tests.dashboard.servers import DashboardServer, launch
+from tests.databases import give_tables
 from tests.processes import NO_NETWORK, stop_everything
 
 _PATIENCE_MS = 60_000  # the first backtest of a fresh clone compiles the engine
@@ -44,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, sample_folder: Path) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path / "workspace")
+    workspace = give_tables(Workspace(tmp_path / "workspace"))
     shutil.copytree(sample_folder, workspace.finstore)
     workspace.strategies.mkdir()
     workspace.settings_file.parent.mkdir()

@@ -89,7 +89,7 @@ def test_what_is_surely_absent(reason: str, expected: bool) -> None:
 
 def nse(first: str, last: str, most: int) -> Buckets:
     """Return buckets of hourly bars of NSE; a session of 09:15 to 15:30 in Kolkata has seven, the last one short."""
-    times = expected_opens(get_market("indian_equity"), Timeframe.H1, to_us(parse_time(first)), to_us(parse_time(last)))
+    times = expected_opens(get_market("indian_equity").calendar, Timeframe.H1, to_us(parse_time(first)), to_us(parse_time(last)))
     return Buckets.of(times, most)
 
 
@@ -117,7 +117,9 @@ def test_an_evening_session_of_nse_is_part_of_its_buckets() -> None:
 
 def test_daily_bars_of_nse_are_named_by_when_they_open() -> None:
     market = get_market("indian_equity")
-    times = expected_opens(market, Timeframe.D1, to_us(parse_time("2025-09-24T18:30")), to_us(parse_time("2025-09-28T18:30")))
+    times = expected_opens(
+        market.calendar, Timeframe.D1, to_us(parse_time("2025-09-24T18:30")), to_us(parse_time("2025-09-28T18:30"))
+    )
     assert Buckets.of(times, 2).periods() == ["2025-09-24 18:30", "2025-09-25 18:30 to 2025-09-28 18:30"]
 
 

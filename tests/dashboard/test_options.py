@@ -54,7 +54,7 @@ def test_every_option_reaches_the_backtest(workspace: Workspace) -> None:
         "trailing_stop": 0.1,
         "max_hold_bars": 48,
         "borrow": 12.0,
-        "fixed_fees.crypto_binance": 1.5,
+        "fixed_fees.USDT": 1.5,
         "maker_fees.crypto_binance": 0.02,
     }.items():
         app.number_input(key=f"f.{name}").set_value(value)

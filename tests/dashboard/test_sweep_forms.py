@@ -122,7 +122,7 @@ def test_sets_are_sorted_with_the_undefined_and_the_failed_last() -> None:
     assert in_order(results, columns, Order(0, is_ascending=False))["fast"].tolist() == [3, 2, 1, 9]
     by_status = first_order(columns, columns.index("status"))
     assert in_order(results, columns, by_status)["fast"].tolist() == [9, 1, 2, 3]
-    failed = rows_of(results, columns)[-1]
+    failed = rows_of(results, columns, "USDT")[-1]
     assert (failed.id, failed.cells[-1].text, failed.cells[-1].note, failed.cells[1].text) == ("3", "failed", "ema: no", "–")
 
 

@@ -20,10 +20,12 @@ from algo_py.market import Timeframe
 AnySchedule = EveryInterval | AtTime | OnBarClose
 MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INDIA = ZoneInfo("Asia/Kolkata")
 _NSE_DAYS = frozenset(
     date.fromisoformat(line) for line in (Path(__file__).parents[1] / "market" / "nse_days.txt").read_text().split()
 )
 _NSE_HOURS = time(9, 15), time(15, 30)
+_NSE_SETTLED = time(20)
 # Muhurat trading and a Saturday in two parts, 2021 to 2024.
 _NSE_SPECIAL_HOURS = {
     date(2021, 11, 4): (time(18, 15), time(19, 15)),
@@ -50,9 +52,14 @@ class Days:
     def until(self) -> datetime:
         return datetime.combine(self.last, time(), UTC)
 
-    def minutes(self) -> Iterator[datetime]:
-        for number in range((self.last - self.first).days * 1440):
-            yield self.begin + number * MINUTE
+    def minutes(self) -> Sequence[datetime]:
+        return _minutes(self)
+
+
+@cache
+def _minutes(days: Days) -> Sequence[datetime]:
+    begin = days.begin
+    return [begin + number * MINUTE for number in range((days.last - days.first).days * 1440)]
 
 
 def deployed(schedule: AnySchedule, market: str, timeframe: Timeframe, **window: object) -> DeploymentConfig:
@@ -94,10 +101,10 @@ def all_fires(schedule: AnySchedule, days: Days, *, on_nse: bool, bar: timedelta
         due = [minute for minute, _ in named]
     elif isinstance(schedule, OnBarClose):
         delay = timedelta(seconds=schedule.delay_s)
-        due = [m for m in days.minutes() if _is_bar_close(m - delay, bar, on_nse=on_nse)]
+        due = [m for m in days.minutes() if _is_bar_final(m - delay, bar, on_nse=on_nse)]
     else:
-        every, origin = timedelta(seconds=schedule.every_s), schedule.anchor
-        due = [m for m in days.minutes() if (m - (origin or _EPOCH)) % every == timedelta(0) and (origin is None or m >= origin)]
+        every, none, origin = timedelta(seconds=schedule.every_s), timedelta(0), schedule.anchor or _EPOCH
+        due = [m for m in days.minutes() if m >= origin and (m - origin) % every == none]
     return [minute for minute in due if not on_nse or in_india(minute).date() in _NSE_DAYS]
 
 
@@ -114,34 +121,40 @@ def disagreements(next_fire: Callable[[datetime], datetime | None], expected: Se
 
 
 def in_india(moment: datetime) -> datetime:
-    return moment.astimezone(ZoneInfo("Asia/Kolkata"))
-
-
-@cache
-def _wall_clock(zone: str, days: Days) -> list[datetime]:
-    """Return what a clock on the wall shows at each minute."""
-    return [minute.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for minute in days.minutes()]
+    return moment.astimezone(_INDIA)
 
 
 def _once_a_day(at: time, zone: str, days: Days) -> Iterator[tuple[datetime, date]]:
     """Yield the first minute of each day at which the wall clock shows `at`, or that stands in its place where it is skipped."""
     seen: set[date] = set()
-    walls = _wall_clock(zone, days)
+    for place, day in _shown(zone, days).get(at, []):
+        if day not in seen:
+            seen.add(day)
+            yield place, day
+
+
+@cache
+def _shown(zone: str, days: Days) -> dict[time, list[tuple[datetime, date]]]:
+    """Return for each time of day at which minutes a clock on the wall shows it; a skipped one at a minute in its place."""
+    found: dict[time, list[tuple[datetime, date]]] = {}
+    here = ZoneInfo(zone)
+    walls = [minute.astimezone(here).replace(tzinfo=None) for minute in days.minutes()]
     for minute, wall, before in zip(days.minutes(), walls, [walls[0] - MINUTE, *walls], strict=False):
-        skipped = [before + number * MINUTE for number in range(1, (wall - before) // MINUTE)]
-        for place, shown in [*((minute + (lost - skipped[0]), lost) for lost in skipped), (minute, wall)]:
-            if shown.time() == at and shown.date() not in seen:
-                seen.add(shown.date())
-                yield place, shown.date()
+        if wall - before > MINUTE:
+            skipped = [before + number * MINUTE for number in range(1, (wall - before) // MINUTE)]
+            for lost in skipped:
+                found.setdefault(lost.time(), []).append((minute + (lost - skipped[0]), lost.date()))
+        found.setdefault(wall.time(), []).append((minute, wall.date()))
+    return found
 
 
-def _is_bar_close(minute: datetime, bar: timedelta, *, on_nse: bool) -> bool:
+def _is_bar_final(minute: datetime, bar: timedelta, *, on_nse: bool) -> bool:
     if not on_nse:
         return (minute - _EPOCH) % bar == timedelta(0)
     wall = in_india(minute).replace(tzinfo=None)
     if wall.date() not in _NSE_DAYS:
         return False
     opens, closes = (datetime.combine(wall.date(), at) for at in _NSE_SPECIAL_HOURS.get(wall.date(), _NSE_HOURS))
-    if bar >= timedelta(days=1):
-        return wall == closes
+    if bar >= timedelta(days=1):  # final in the evening, two hours after a late session's end
+        return wall == max(datetime.combine(wall.date(), _NSE_SETTLED), closes + timedelta(hours=2))
     return opens < wall <= closes and (wall == closes or (wall - opens) % bar == timedelta(0))

@@ -23,7 +23,7 @@ import pandas as pd
 
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backtest
 from algo_py.clock import SystemClock
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.config import OrderChoice
 from algo_py.deployment.pipeline import Pipeline
@@ -37,6 +37,7 @@ from algo_py.oms.binance import client  # noqa: F401  loaded once, not in each l
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import OrderReport, OrderRequest, OrderType, from_float
 from algo_py.settings import Workspace
+from tests.databases import with_tables
 from tests.deployment.invariants import VenueBooks, books_of, differing, sold_beyond, unprotected
 from tests.deployment.past_feed import PastFeed
 from tests.deployment.strategies import write_strategy
@@ -338,7 +339,7 @@ def stage_in(folder: Path, *, order: OrderChoice | None = None, **backtest: obje
 def _add_deployment(workspace: Workspace, chosen: DeploymentRequest, file: Path) -> str:
     """Make a database that has one deployment and nothing else; return the deployment's id."""
     config, _ = DeploymentManager(workspace).configure(chosen)
-    database = open_database(f"sqlite:///{file}")
+    database = Database(with_tables(file))
     DeploymentStore(database).add(config, created_at=BEGIN - timedelta(minutes=1))
     database.close()
     return config.id

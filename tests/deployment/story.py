@@ -97,7 +97,7 @@ class Story:
 
     def live(self) -> None:
         """Begin a life: connect, recover."""
-        self.oms = self.desk.open()
+        self.oms = self.desk.open(symbols=self.config.backtest.symbols)
         account = self.oms.connect().account
         row = DeploymentStore(self.database).get(self.config.id)
         self.journal = Journal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from algo_py.deployment.processes import is_locked
 from algo_py.deployment.schedule import EveryInterval, OnBarClose
 from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace
-from tests.deployment.conftest import Save
+from tests.deployment.conftest import House, Save, furnish
 from tests.deployment.postbox import SECRET, PostBox
 from tests.deployment.test_lives import kill, kill_supervisor, reach, run_on
 from tests.processes import NO_NETWORK, processes_of
@@ -48,19 +49,54 @@ HOLD = """
 """
 
 
-@pytest.fixture
-def box(workspace: Workspace) -> Iterator[PostBox]:
-    """Somebody who is told; the sender has ended before the workspace goes."""
+pytestmark = pytest.mark.shared_workspace
+
+
+@pytest.fixture(scope="module")
+def post() -> Iterator[PostBox]:
+    with PostBox() as post:
+        yield post
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, sample_folder: Path, post: PostBox) -> Iterator[House]:
+    def make() -> Workspace:
+        workspace = furnish(tmp_path_factory.mktemp("house"), sample_folder)
+        configure(workspace, post)
+        return workspace
+
+    house = House(make)
+    yield house
+    end_sender(house.enter())
+    house.tear_down()
+
+
+def configure(workspace: Workspace, post: PostBox) -> None:
     workspace.settings_file.write_text(SUPERVISOR + NO_NETWORK)
-    with PostBox() as box:
-        workspace.credentials_file.write_text(f"ALERT_URLS={box.address}\n")
-        workspace.credentials_file.chmod(0o600)
-        yield box
-        for process in processes_of(workspace):
-            process.suspend()  # it would start another one
-        deadline_s = monotonic_s() + 20
-        while is_locked(sender_lock(workspace)) and monotonic_s() < deadline_s:
-            SystemClock().sleep(0.05)
+    workspace.credentials_file.write_text(f"ALERT_URLS={post.address}\n")
+    workspace.credentials_file.chmod(0o600)
+
+
+def end_sender(workspace: Workspace) -> None:
+    """Wait until the sender has ended, which must be before its workspace goes."""
+    for process in processes_of(workspace):
+        process.suspend()  # it would start another one
+    deadline_s = monotonic_s() + 20
+    while is_locked(sender_lock(workspace)) and monotonic_s() < deadline_s:
+        SystemClock().sleep(0.05)
+
+
+@pytest.fixture
+def box(request: pytest.FixtureRequest, workspace: Workspace, manager: DeploymentManager, post: PostBox) -> Iterator[PostBox]:
+    """Somebody who is told, and has been told nothing yet."""
+    configure(workspace, post)
+    post.forget()
+    post.messages.clear()
+    yield post
+    if request.node.get_closest_marker("own_workspace"):
+        end_sender(workspace)
+    else:
+        wait_for_sender(manager, timeout_s=5)  # nothing of this test is told in the next
 
 
 def own_strategy(workspace: Workspace, save: Save, act: str) -> None:
@@ -80,11 +116,15 @@ def kinds(manager: DeploymentManager) -> list[AlertKind]:
 
 
 def settle(manager: DeploymentManager, *, timeout_s: float = 30) -> None:
-    """Wait until nothing waits to be sent."""
+    """Wait until nothing waits to be sent: all is."""
+    wait_for_sender(manager, timeout_s=timeout_s)
+    assert {alert.state for alert in manager.alerts()} == {"sent"}
+
+
+def wait_for_sender(manager: DeploymentManager, *, timeout_s: float) -> None:
     deadline_s = monotonic_s() + timeout_s
     while any(alert.state == "waiting" for alert in manager.alerts()) and monotonic_s() < deadline_s:
         SystemClock().sleep(0.1)
-    assert {alert.state for alert in manager.alerts()} == {"sent"}
 
 
 def test_a_crash_loop_calls_once_and_the_address_is_seen_nowhere(
@@ -127,7 +167,7 @@ def visible(workspace: Workspace) -> list[str]:
 def test_a_halt_by_a_limit_calls_once_and_one_by_a_person_never(
     workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox
 ) -> None:
-    save(params={"fast": 2, "slow": 5}, fees=0.01, size=0.5)
+    save(fees=0.01, size=0.5)
     deployment = replay(manager, limits=Limits(max_drawdown_fraction=0.05))
     told = box.wait_for("try: halted")
     assert "drawdown" in told.body
@@ -166,10 +206,10 @@ def test_one_that_is_stopped_while_it_holds_the_database_keeps_nobody_from_endin
 
 
 def test_the_first_failure_of_a_row_calls(workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox) -> None:
-    own_strategy(workspace, save, "if len(bars.index) < 90 or 200 < len(bars.index) < 300: raise RuntimeError('not in the mood')")
+    own_strategy(workspace, save, "if len(bars.index) < 50 or 100 < len(bars.index) < 150: raise RuntimeError('not in the mood')")
     deployment = replay(manager)
     reach(manager, deployment, "finished", timeout_s=60)
-    assert [run.outcome for run in manager.runs(deployment.id, last=1000)].count("failed") > 150
+    assert [run.outcome for run in manager.runs(deployment.id, last=1000)].count("failed") > 90
     settle(manager)
     assert kinds(manager) == [AlertKind.RUN_FAILED] * 2
     assert "RuntimeError: not in the mood" in box.wait_for("try: a run failed").body
@@ -191,7 +231,7 @@ def test_a_row_of_failures_calls_once_though_its_process_dies(
 
 def test_a_deployment_that_cannot_go_on_calls(workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox) -> None:
     save()
-    deployment = replay(manager, bars_per_s=20)
+    deployment = reach(manager, replay(manager, bars_per_s=20), "running")
     manager.stop(deployment.id, close_positions=False)
     reach(manager, deployment, "stopped")
     for file in (workspace.deployments / deployment.id / "strategy").rglob("*.py"):
@@ -218,21 +258,23 @@ def test_missed_runs_call_once_for_a_row_of_them(manager: DeploymentManager, sav
     assert " since " in box.wait_for("try: runs were missed").body
 
 
+@pytest.mark.own_workspace
 def test_what_happened_during_an_outage_arrives_later_though_everything_has_stopped(
     workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox
 ) -> None:
-    workspace.settings_file.write_text(SUPERVISOR + "idle_exit_s = 2\n" + NO_NETWORK)
+    workspace.settings_file.write_text(SUPERVISOR + "idle_exit_s = 2\n" + NO_NETWORK + "[alerts]\nretry_after_s = 4\n")
     box.fail(Fault(reply=Reply(status=500)), times=1)
     own_strategy(workspace, save, "assert len(bars.index) <= 100, 'no more'")
     deployment = replay(manager)
     reach(manager, deployment, "finished", timeout_s=60)
-    assert box.wait_for("try: a run failed", timeout_s=100)  # the second attempt comes after half a minute
+    assert box.wait_for("try: a run failed", timeout_s=60)
     settle(manager)
     assert [alert.attempts for alert in manager.alerts()] == [2]
 
 
+@pytest.mark.own_workspace
 def test_the_summary_comes_once_a_day(workspace: Workspace, manager: DeploymentManager, save: Save, box: PostBox) -> None:
-    save(params={"fast": 2, "slow": 5})
+    save()
     finished = reach(manager, replay(manager), "finished", timeout_s=60)
     workspace.settings_file.write_text(SUPERVISOR + NO_NETWORK + '[alerts]\ndaily_summary_at = "00:00"\n')
     told = box.wait_for("summary")  # a change of the settings is seen within ten seconds

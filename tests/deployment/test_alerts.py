@@ -36,8 +36,8 @@ def box() -> Iterator[PostBox]:
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = open_database(database_url)
+def database(url_with_tables: str) -> Iterator[Database]:
+    database = Database(url_with_tables)
     yield database
     database.close()
 

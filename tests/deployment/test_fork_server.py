@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from algo_py.backtest import Snapshot
-from algo_py.clock import SystemClock, monotonic_s, parse_time
+from algo_py.clock import SystemClock, monotonic_s
 from algo_py.deployment import DeploymentManager
 from algo_py.deployment.processes import is_locked
 from algo_py.deployment.supervisor import lock_path
@@ -26,6 +26,8 @@ from tests.deployment.strategies import write_strategy
 from tests.deployment.test_lives import deploy, kill, reach, reach_another_process, run_on
 from tests.deployment.test_replay import assert_equal
 from tests.processes import deployment_processes, fork_servers, open_files, posix_locks, processes_of, supervisors
+
+pytestmark = pytest.mark.shared_workspace
 
 # Every way of ending a process; on ordinary days the two that differ most, all of them where deaths are counted (`make crash`).
 SIGNALS = (
@@ -37,7 +39,7 @@ SHARED = "import random\nimport numpy as np\n"
 
 @pytest.fixture
 def saved(save: Save) -> Snapshot:
-    return save(end=parse_time("2025-01-08"), params={"fast": 2, "slow": 5})
+    return save()
 
 
 def within(seconds: float, reached: Callable[[], object]) -> bool:
@@ -218,7 +220,7 @@ def test_what_a_strategy_forks_holds_neither_the_deployment_nor_its_journal(
 ) -> None:
     body = (
         "        mark = Path(__file__).parents[1] / 'forked'\n"
-        "        if 'fork_server' in Path('/proc/self/cmdline').read_text() and not mark.exists():\n"
+        "        if 'algo_py.deployment.fork_server' in Path('/proc/self/cmdline').read_text() and not mark.exists():\n"
         "            pid = os.fork()\n"
         "            if pid == 0:\n"
         "                time.sleep(120)\n"
@@ -261,6 +263,7 @@ def lose_log(workspace: Workspace) -> None:
         (workspace.root / "database" / name).unlink(missing_ok=True)
 
 
+@pytest.mark.own_workspace
 @pytest.mark.parametrize("harm", [put_back, lose_log])
 def test_who_works_on_a_database_that_is_no_longer_there_stops_says_so_and_starts_again(
     workspace: Workspace, manager: DeploymentManager, saved: Snapshot, harm: Callable[[Workspace], None]

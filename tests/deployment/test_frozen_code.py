@@ -25,6 +25,8 @@ from tests.deployment.conftest import Save
 from tests.deployment.test_lives import deploy, kill, kill_supervisor, reach, run_on
 from tests.deployment.test_replay import assert_equal, replay
 
+pytestmark = pytest.mark.shared_workspace
+
 STEADY = '''"""Weights that were fitted elsewhere stand in a file beside this one."""
 import json
 import pickle

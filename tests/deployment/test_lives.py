@@ -19,6 +19,8 @@ from tests.deployment.conftest import Save
 from tests.deployment.test_replay import assert_equal
 from tests.processes import supervisors
 
+pytestmark = pytest.mark.shared_workspace
+
 
 def deploy(manager: DeploymentManager, *, bars_per_s: float | None = 40.0, name: str | None = None) -> Deployment:
     request = DeploymentRequest(backtest="saved", schedule=OnBarClose(), clock=Replay(bars_per_s=bars_per_s), name=name)
@@ -163,6 +165,7 @@ def test_a_worker_that_somebody_suspends_for_long_is_killed_and_goes_on(
     until_the_end(deployment)
 
 
+@pytest.mark.own_workspace
 def test_a_deployment_that_keeps_crashing_is_given_up_with_the_reason(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:

@@ -21,6 +21,8 @@ from tests.deployment.conftest import Save
 
 FULL_SPEED = Replay(bars_per_s=None)
 
+pytestmark = pytest.mark.shared_workspace
+
 
 def request(**changes: Any) -> DeploymentRequest:
     values: dict[str, Any] = {"backtest": "saved", "schedule": OnBarClose(), "clock": FULL_SPEED}
@@ -110,11 +112,11 @@ def test_a_name_in_use_is_refused_and_leaves_nothing(workspace: Workspace, manag
 
 def test_overrides_change_the_deployment_and_not_the_backtest(manager: DeploymentManager, save: Save) -> None:
     snapshot = save()
-    config, _ = manager.configure(request(initial_cash=5000.0, size=0.1, params={"fast": "7"}))
+    config, _ = manager.configure(request(initial_cash=5000.0, size=0.1, params={"fast": "3"}))
     assert (config.backtest.initial_cash, config.backtest.size) == (5000.0, 0.1)
-    assert config.backtest.params == {"fast": 7, "slow": 20}
+    assert config.backtest.params == {"fast": 3, "slow": 5}
     assert config.backtest.symbols == snapshot.config.symbols
-    assert snapshot.config.params == {"fast": 5, "slow": 20}
+    assert snapshot.config.params == {"fast": 2, "slow": 5}
 
 
 def test_clearing_takes_ended_deployments_off_the_list_and_keeps_their_orders(manager: DeploymentManager, save: Save) -> None:

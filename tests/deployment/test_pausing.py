@@ -13,6 +13,8 @@ from tests.deployment.conftest import Save
 from tests.deployment.test_lives import deploy, kill, kill_supervisor, reach, run_on
 from tests.deployment.test_replay import assert_equal
 
+pytestmark = pytest.mark.shared_workspace
+
 
 def test_a_paused_replay_stands_still_and_goes_on_as_if_nothing_had_been(
     workspace: Workspace, manager: DeploymentManager, save: Save

@@ -24,7 +24,7 @@ from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.story import IN, OUT, Story
 from tests.oms.binance_desk import KEY, SECRET
-from tests.venues.binance_faults import is_cancel, is_exit, is_order, is_price, is_stop
+from tests.venues.binance_faults import is_cancel, is_exit, is_look_up, is_order, is_price, is_stop
 from tests.venues.binance_trading import BinanceTradingServer
 from tests.venues.server import distorted
 
@@ -344,3 +344,26 @@ def test_an_exit_that_breaks_off_without_its_stop_is_not_shown_as_protected_by_i
     story.venue_catches_up()
     story.follow(3)
     story.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_pair_whose_cancel_got_no_answer_is_not_said_to_protect(
+    tell: Tell, server: BinanceTradingServer, *, cancelled: bool
+) -> None:
+    story = tell({"BTC/USDT": {0: IN}}, stop_loss=0.05, trailing_stop=0.05, take_profit=0.5)
+    story.hour(2)
+    story.pipeline._fold.account._book[0, story.pipeline._fold.account._kernel.BEST] = 104.0  # the market has been higher
+    server.set_price("BTC/USDT", "104.00")
+    server.fail(server.server_error(taken=cancelled, applies=is_cancel), times=50)
+    server.fail(server.server_error(taken=False, applies=is_look_up), times=50)
+    story.follow(2)
+    story.live()
+    story.follow()
+    protection = story.protection()
+    assert (protection.by, protection.is_missing) == (ProtectedBy.WORKER, False)
+    assert "has not said yet whether the stop rests" in protection.reason
+    server.forget()
+    story.venue_catches_up()
+    story.follow(3)
+    assert story.stops() == [story.held()]
+    assert story.protection().by is ProtectedBy.VENUE_STOP

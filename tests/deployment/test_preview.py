@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,7 +11,6 @@ from algo_py.clock import parse_time
 from algo_py.deployment.config import Replay
 from algo_py.deployment.preview import schedule_warnings, shown_runs
 from algo_py.deployment.schedule import AtTime, EveryInterval, OnBarClose
-from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
 from tests.deployment.fire_oracle import AnySchedule, deployed
 
@@ -59,20 +57,18 @@ def test_the_next_runs_end_with_the_window() -> None:
     assert unbounded.next_fires(TUESDAY, 0) == []
 
 
-def test_a_window_that_ends_with_the_known_days_ends_and_one_beyond_is_refused() -> None:
+def test_a_window_that_ends_with_the_known_days_ends_and_one_beyond_goes_on() -> None:
     last_day = known_until() - DAY
     for schedule in (AT_OPENING, EveryInterval(every_s=3600), OnBarClose()):
         within = deployed(schedule, "indian_equity", Timeframe.D1, end=known_until())
         fires = within.next_fires(last_day, 100)
         assert fires
         assert within.next_fire(fires[-1]) is None
-        for end in (None, known_until() + DAY):
-            beyond = deployed(schedule, "indian_equity", Timeframe.D1, end=end)
-            assert beyond.next_fires(last_day, len(fires)) == fires
-            with pytest.raises(InvalidInput) as refusal:
-                beyond.next_fires(last_day, 100)
-            unknown = known_until().astimezone(ZoneInfo("Asia/Kolkata")).date()
-            assert f"when '{schedule}' comes next is not known: the trading days around {unknown} are" in str(refusal.value)
+        unbounded = deployed(schedule, "indian_equity", Timeframe.D1)
+        assert unbounded.next_fires(last_day, 100)[: len(fires)] == fires
+        assert len(unbounded.next_fires(last_day, 100)) == 100
+        beyond = deployed(schedule, "indian_equity", Timeframe.D1, end=known_until() + 30 * DAY)
+        assert beyond.next_fires(last_day, 1_000)[-1] > known_until() + 20 * DAY
 
 
 def test_moments_of_any_zone_are_understood() -> None:
@@ -117,7 +113,7 @@ def test_the_next_time_is_named_on_the_market_s_clock() -> None:
     config = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha", start=parse_time("2024-10-31T12:00"))
     [warning] = schedule_warnings(config, after=parse_time("2024-10-01"))
     # Diwali: an hour in the evening. What is advised is the usual opening all the same.
-    assert re.findall(r"\d\d:\d\d|2024-\d\d-\d\d", warning) == ["2024-11-01", "19:00", "09:20"]
+    assert re.findall(r"\d\d:\d\d|2024-\d\d-\d\d", warning) == ["2024-11-01", "21:00", "09:20"]
 
 
 @pytest.mark.parametrize(
@@ -136,9 +132,46 @@ def test_no_warning_where_orders_can_be_sent(market: str, oms: str, schedule: An
     assert schedule_warnings(deployed(schedule, market, timeframe, oms=oms), after=TUESDAY) == []
 
 
-def test_at_the_end_of_what_is_known_the_known_runs_decide() -> None:
+def test_beyond_what_is_known_the_assumed_days_decide() -> None:
     config = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha")
     assert len(schedule_warnings(config, after=known_until() - 4 * DAY)) == 1
-    assert schedule_warnings(config, after=known_until() + DAY) == []
+    assert len(schedule_warnings(config, after=known_until() + DAY)) == 1
     ended = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha", end=TUESDAY)
     assert schedule_warnings(ended, after=TUESDAY) == []
+
+
+AUCTIONS = {
+    # schedule, after, the run and its phase, when an entry is taken, what becomes of an exit, the last time that works
+    "on bar close, first era": (
+        OnBarClose(),
+        "2026-08-10T04:00",
+        ("2026-08-10 15:15", "reference price", "2026-08-11 09:15", "waits for 2026-08-10 15:20", "15:14"),
+    ),
+    "at 15:17, first era": (
+        AtTime(at=time(15, 17), tz="Asia/Kolkata"),
+        "2026-08-07T12:00",  # a Friday evening
+        ("2026-08-10 15:17", "reference price", "2026-08-11 09:15", "waits for 2026-08-10 15:20", "15:14"),
+    ),
+    "at 15:33, second era": (
+        AtTime(at=time(15, 33), tz="Asia/Kolkata"),
+        "2026-12-14T04:00",
+        ("2026-12-14 15:33", "limit and market orders", "2026-12-15 09:15", "is sent into it", "15:29"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("schedule", "after", "said"), AUCTIONS.values(), ids=AUCTIONS)
+def test_a_run_that_falls_into_the_closing_auction(schedule: AnySchedule, after: str, said: tuple[str, ...]) -> None:
+    run, phase, entry, leaves, last = said
+    config = deployed(schedule, "indian_equity", Timeframe.M15, oms="zerodha")
+    [warning] = schedule_warnings(config, after=parse_time(after))
+    assert warning == (
+        f"INFY: the run at {run} Asia/Kolkata falls into the closing auction: {phase}: an entry is refused until {entry}, "
+        f"an exit {leaves}. Orders of a run up to {last} are taken at once."
+    )
+
+
+@pytest.mark.parametrize("at", [time(15, 14), time(9, 20)], ids=str)
+def test_a_run_in_continuous_trading_is_not_warned_of(at: time) -> None:
+    config = deployed(AtTime(at=at, tz="Asia/Kolkata"), "indian_equity", Timeframe.D1, oms="zerodha")
+    assert schedule_warnings(config, after=parse_time("2026-08-10T04:00")) == []

@@ -168,19 +168,37 @@ def test_what_was_saved_before_there_was_a_choice_is_aligned_to_the_clock() -> N
 @pytest.mark.parametrize(
     "schedule",
     [
-        EveryInterval(every_s=1),
-        EveryInterval(every_s=7 * 86_400, align="start", anchor=datetime(2025, 6, 7, 10, tzinfo=UTC)),  # a Saturday
+        EveryInterval(every_s=86_400),
+        EveryInterval(every_s=7 * 86_400, align="start", anchor=datetime(2025, 6, 6, 10, tzinfo=UTC)),  # a Friday
         AtTime(at=time(10), tz="Asia/Kolkata"),
-        AtTime(at=time(10), tz="Asia/Kolkata", days=("sat",)),
+        AtTime(at=time(10), tz="Asia/Kolkata", days=("fri",)),
         OnBarClose(),
     ],
     ids=str,
 )
-def test_where_the_trading_days_are_not_known_it_says_so(schedule: EveryInterval | AtTime | OnBarClose) -> None:
+def test_beyond_the_known_trading_days_the_assumed_ones_count(schedule: EveryInterval | AtTime | OnBarClose) -> None:
     known_until = NSE.known_until
     assert known_until is not None
-    with pytest.raises(InvalidInput, match=r"the trading days around 20\d\d-\d\d-\d\d are not known"):
-        schedule.next_fire(known_until - timedelta(microseconds=1), NSE, Timeframe.D1)
+    after = known_until - timedelta(microseconds=1)
+    for _ in range(10):
+        fire = schedule.next_fire(after, NSE, Timeframe.D1)
+        assert fire > after
+        assert NSE.is_assumed(fire)
+        assert NSE.is_trading_day(fire)
+        assert fire.astimezone(ZoneInfo("Asia/Kolkata")).weekday() < 5
+        after = fire
+
+
+def test_a_daily_bar_of_nse_is_waited_for_until_it_is_final() -> None:
+    monday = datetime(2025, 6, 2, 6, tzinfo=UTC)
+    at_close, final = datetime(2025, 6, 2, 10, tzinfo=UTC), datetime(2025, 6, 2, 14, 30, tzinfo=UTC)  # 15:30 and 20:00 in India
+    assert OnBarClose().next_fire(monday, NSE, Timeframe.D1) == final
+    assert OnBarClose(delay_s=60).next_fire(final, NSE, Timeframe.D1) == final + timedelta(seconds=60)
+    assert OnBarClose().next_fire(monday, NSE, Timeframe.D1, provisional=True) == at_close
+    friday = datetime(2025, 6, 6, 14, 30, tzinfo=UTC)
+    assert OnBarClose().next_fire(monday, NSE, Timeframe.W1) == friday
+    for timeframe in (Timeframe.M5, Timeframe.H1):
+        assert OnBarClose().next_fire(monday, NSE, timeframe) == NSE.next_bar_close(timeframe, monday)
 
 
 def test_a_bar_close_waits_for_its_delay() -> None:
@@ -197,7 +215,7 @@ def test_no_run_on_a_holiday_and_a_run_after_the_muhurat_session() -> None:
     friday = at_close.next_fire(thursday, NSE, Timeframe.D1)
     assert friday == datetime(2024, 11, 1, 10, 5, tzinfo=UTC)
     assert at_close.next_fire(friday, NSE, Timeframe.D1) == datetime(2024, 11, 4, 10, 5, tzinfo=UTC)
-    assert OnBarClose().next_fire(thursday, NSE, Timeframe.D1) == datetime(2024, 11, 1, 13, 30, tzinfo=UTC)
+    assert OnBarClose().next_fire(thursday, NSE, Timeframe.D1, provisional=True) == datetime(2024, 11, 1, 13, 30, tzinfo=UTC)
     republic_day = datetime(2024, 1, 25, 18, 0, tzinfo=UTC)
     assert at_close.next_fire(republic_day, NSE, Timeframe.D1).date() == datetime(2024, 1, 29, tzinfo=UTC).date()
 

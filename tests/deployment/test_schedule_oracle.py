@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algo_py.deployment.config import LiveClock, Replay
+from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.schedule import WEEK_DAYS, AtTime, EveryInterval, OnBarClose
+from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
 from tests.deployment.fire_oracle import (
     MINUTE,
@@ -54,6 +55,15 @@ def schedules_around(draw: st.DrawFn, days: Days) -> AnySchedule:
     return draw(st.one_of(kinds))
 
 
+def is_never(config: DeploymentConfig) -> bool:
+    """Return whether the schedule is refused: on a Friday at 22:00 UTC it is Saturday in India, where NSE never opens."""
+    try:
+        config.next_fire(CHANGES[0].begin)
+    except InvalidInput as error:
+        return "the market has no session on" in str(error)
+    return False
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     days=st.sampled_from(CHANGES),
@@ -72,6 +82,8 @@ def test_each_fire_is_due_and_none_is_lacking(
     start, end = sorted(data.draw(st.lists(bounds, min_size=2, max_size=2, unique=True)))
     config = deployed(schedule, market, timeframe, start=start, end=end, clock=Replay() if is_replay else LiveClock())
     expected = [fire for fire in everywhere if (start < fire if is_replay else start <= fire) and fire < end]
+    if not everywhere and is_never(config):
+        return
     assert disagreements(config.next_fire, expected, days) == []
     assert config.next_fires(days.begin - TICK, 3) == expected[:3]
     for moment in (data.draw(moments_of(days)) + shift for shift in (-TICK, timedelta(0), TICK)):

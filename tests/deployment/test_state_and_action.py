@@ -15,7 +15,7 @@ import pytest
 
 from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore, run_backtest
 from algo_py.clock import SystemClock
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.deployment import DeploymentManager, DeploymentRequest
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.pipeline import Pipeline, RunResult
@@ -30,6 +30,7 @@ from algo_py.orders.journal import Journal
 from algo_py.orders.model import Leg, OrderRequest, OrderStatus, Side, client_order_id, from_float
 from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace
+from tests.databases import with_tables
 from tests.deployment.invariants import books_of, unprotected
 from tests.deployment.past_feed import PastFeed
 from tests.deployment.position_stage import BEGIN, CASH, SharedClock
@@ -294,7 +295,7 @@ def world(saved: tuple[Workspace, Snapshot], tmp_path: Path) -> Iterator[World]:
         desk = binance_desk.Desk(server, tmp_path / "limits")
         desk.clock = clock  # type: ignore[assignment]
         config, _ = DeploymentManager(workspace).configure(DeploymentRequest(backtest="saved", schedule=OnBarClose()))
-        database, oms = open_database(f"sqlite:///{tmp_path / 'algo.db'}"), desk.open()
+        database, oms = Database(with_tables(tmp_path / "algo.db")), desk.open()
         DeploymentStore(database).add(config, created_at=BEGIN - HOUR / 2)
         account = oms.connect().account
         journal = Journal(

@@ -23,6 +23,8 @@ from tests.deployment.strategies import ALWAYS_IN, write_strategy
 from tests.deployment.test_lives import deploy, kill, reach, reach_another_process, run_on
 from tests.deployment.test_replay import assert_equal
 
+pytestmark = pytest.mark.shared_workspace
+
 
 @pytest.fixture
 def holding(workspace: Workspace, save: Save) -> Snapshot:

@@ -28,9 +28,11 @@ from algo_py.settings import Workspace
 from tests.deployment.conftest import Save
 from tests.deployment.strategies import ALWAYS_IN, write_strategy
 from tests.deployment.test_lives import deploy, reach, run_on
-from tests.processes import NO_NETWORK, stop_everything
+from tests.processes import NO_NETWORK, stop_everything, supervisors
 from tests.venues.binance import BinanceServer
 from tests.venues.server import Fault
+
+pytestmark = pytest.mark.shared_workspace
 
 SUPERVISOR = "[supervisor]\nheartbeat_s = 0.2\nstop_grace_s = 3\n"
 MARKET, SYMBOL = "crypto_binance", "AAA/USDT"
@@ -128,6 +130,7 @@ def test_a_strategy_that_takes_all_memory_loses_its_run_and_not_its_process(
     assert "MemoryError" in str(failed.detail["reason"])
 
 
+@pytest.mark.own_workspace
 def test_a_process_that_hangs_where_no_signal_reaches_is_killed_and_goes_on(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:
@@ -149,6 +152,25 @@ def test_a_process_that_hangs_where_no_signal_reaches_is_killed_and_goes_on(
     killed = manager.wait_until(deployment.id, lambda d: "SIGKILL" in d.reason or d.status == "finished", timeout_s=30)
     assert killed.status in ("restarting", "finished")
     reach(manager, deployment, "finished", timeout_s=60)
+
+
+def test_a_machine_that_sleeps_for_long_kills_nobody_on_waking(
+    workspace: Workspace, manager: DeploymentManager, save: Save
+) -> None:
+    workspace.settings_file.write_text(SUPERVISOR + "stalled_after_s = 1\nhung_after_s = 3\n" + NO_NETWORK)
+    save()
+    deployment = run_on(manager, deploy(manager, bars_per_s=10), 2)
+    [judge] = [process for process in supervisors(workspace) if process.pid != deployment.pid]
+    for _ in range(2):
+        sleepers = [judge, psutil.Process(deployment.pid)]
+        for process in sleepers:
+            process.suspend()
+        SystemClock().sleep(4.0)
+        for process in sleepers:  # the judge wakes first
+            process.resume()
+            SystemClock().sleep(0.4)
+    later = run_on(manager, manager.show(deployment.id), manager.show(deployment.id).row.runs + 2)
+    assert (later.pid, later.status) == (deployment.pid, "running")
 
 
 def test_a_venue_that_cannot_be_reached_at_the_start_is_asked_until_it_can(live: Workspace, manager: DeploymentManager) -> None:
@@ -192,6 +214,7 @@ def test_a_database_that_takes_no_writes_is_shown_as_silence_and_survived(
     assert (back.status, back.pid) == ("running", stalled.pid)
 
 
+@pytest.mark.own_workspace
 def test_a_clock_that_is_set(
     workspace: Workspace, manager: DeploymentManager, save: Save, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -214,6 +237,7 @@ def test_a_clock_that_is_set(
     assert reach(manager, deployment, "no data").row.missed_runs < ahead.row.missed_runs + 10
 
 
+@pytest.mark.own_workspace
 def test_after_the_death_of_everything_the_command_brings_back_what_should_run(
     workspace: Workspace, manager: DeploymentManager, save: Save
 ) -> None:
@@ -269,6 +293,7 @@ def test_a_full_disk_is_shown_as_silence_and_what_traded_goes_on_after_it(manage
     assert "log.lost" in events
 
 
+@pytest.mark.own_workspace
 def test_a_deployment_whose_workspace_is_deleted_ends(workspace: Workspace, manager: DeploymentManager, save: Save) -> None:
     save()
     deployment = deploy(manager, bars_per_s=1)

@@ -24,7 +24,7 @@ from tests.processes import stop_everything
 
 TABLES = ("deployments", "runs", "equity_points", "orders", "order_events", "fills", "paper_orders", "paper_fills")
 # What configurations have got since.
-NEWER = ("limits", "order", "late_entries", "enter_open_position")
+NEWER = ("limits", "order", "late_entries", "enter_open_position", "use_provisional")
 
 
 def _at_first_version(url: str) -> Database:

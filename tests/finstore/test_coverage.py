@@ -115,4 +115,4 @@ def test_bars_by_years_are_those_of_the_calendar(timeframe: Timeframe, first: st
     market = get_market("indian_equity")
     start, end = parse_time(first), parse_time(f"{last}T04:00")
     by_calendar = [to_us(moment) for moment in market.calendar.bar_opens(timeframe, start, end + timedelta(microseconds=1))]
-    assert expected_opens(market, timeframe, to_us(start), to_us(end)).tolist() == by_calendar
+    assert expected_opens(market.calendar, timeframe, to_us(start), to_us(end)).tolist() == by_calendar

@@ -10,6 +10,7 @@ import pytest
 
 from algo_py.errors import InvalidInput, NotFound
 from algo_py.market import Instrument, get_market, market_names
+from algo_py.market.quotes import usual_cash
 
 
 def test_the_two_markets() -> None:
@@ -88,3 +89,33 @@ def test_the_market_room_needs_only_the_standard_library() -> None:
     code = "import algo_py.market, sys; print(*sorted({'numpy', 'pandas', 'exchange_calendars'} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.strip() == ""
+
+
+def test_a_symbol_says_what_is_held_and_what_it_is_paid_for_in() -> None:
+    crypto, shares = get_market("crypto_binance"), get_market("indian_equity")
+    assert (crypto.asset_of("ETH/BTC"), crypto.quote_of("ETH/BTC")) == ("ETH", "BTC")
+    assert (shares.asset_of("M&M"), shares.quote_of("M&M")) == ("M&M", "INR")
+    assert crypto.quote_over(("ETH/BTC", "BNB/BTC")) == "BTC"
+    assert (crypto.quote_over(()), shares.quote_over(())) == ("USDT", "INR")
+
+
+def test_symbols_of_several_quote_currencies_are_no_universe() -> None:
+    crypto = get_market("crypto_binance")
+    with pytest.raises(InvalidInput) as refused:
+        crypto.quote_over(("BTC/USDT", "ETH/BTC"))
+    assert str(refused.value).startswith("BTC/USDT is quoted in USDT, ETH/BTC in BTC: a universe has one quote currency")
+    many = [f"A{number}/USDT" for number in range(10)]
+    with pytest.raises(InvalidInput, match=r"^A0/USDT is quoted in USDT, ETH/BTC in BTC, A1/USDT in USDT.* and 5 more: a uni"):
+        crypto.quote_over([*many, "ETH/BTC"])
+
+
+def test_a_least_value_in_usdt_is_none_in_another_currency() -> None:
+    crypto = get_market("crypto_binance")
+    assert crypto.instrument("BTC/USDT").notional_min == 5
+    assert crypto.instrument("ETH/BTC").notional_min == 0
+    assert crypto.instrument("ETH/BTC").lot_size == Decimal("0.00001")
+    assert get_market("indian_equity").instrument("TCS").tick_size == Decimal("0.05")
+
+
+def test_the_usual_cash_is_no_fortune_in_coins() -> None:
+    assert [usual_cash(currency) for currency in ("USDT", "INR", "BTC")] == [10_000, 10_000, 1]

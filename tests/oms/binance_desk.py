@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,15 +49,23 @@ class Desk:
         server.matching.pieces = 3
 
     def open(
-        self, *, key: str = KEY, secret: str = SECRET, exchange_id: str = "binance", limit: SharedLimit | None = None, **more: str
+        self,
+        *,
+        key: str = KEY,
+        secret: str = SECRET,
+        exchange_id: str = "binance",
+        limit: SharedLimit | None = None,
+        symbols: Sequence[str] = (),
+        **more: str,
     ) -> BinanceOMS:
-        """Build an adapter; `more` stands in config/.env besides the key."""
+        """Build an adapter for a universe; `more` stands in config/.env besides the key."""
         name = exchange_id.upper()
         return BinanceOMS(
             Credentials({f"{name}_API_KEY": key, f"{name}_API_SECRET": secret, f"{name}_BASE_URL": self.server.url, **more}),
             market=get_market("crypto_binance"),
             clock=self.clock,
             exchange_id=exchange_id,
+            symbols=symbols,
             limit=limit or self.limit,
             request_s=REQUEST_S,
         )

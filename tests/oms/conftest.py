@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = open_database(database_url)
+def database(url_with_tables: str) -> Iterator[Database]:
+    database = Database(url_with_tables)
     yield database
     database.close()

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from algo_py.clock import FrozenClock
-from algo_py.database import open_database
+from algo_py.database import Database
 from algo_py.errors import AuthFailed, OutcomeUnknown, RateLimited, Rejected, VenueDown
 from algo_py.orders.model import Leg, OrderStatus, Side
+from tests.databases import with_tables
 from tests.limits import aged
 from tests.oms.test_telegram import NOW, Desk
 from tests.venues.server import Fault, Reply, Request
@@ -24,7 +25,7 @@ from tests.venues.telegram import TelegramServer, is_sending, too_many
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
+    database = Database(with_tables(tmp_path / "algo.db"))
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
     database.close()

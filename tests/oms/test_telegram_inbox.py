@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import open_database
+from algo_py.database import Database
 from algo_py.errors import VenueDown
 from algo_py.oms.telegram import TelegramOMS
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import OrderReport, OrderStatus
+from tests.databases import with_tables
 from tests.finstore.processes import forked
 from tests.oms.test_telegram import NOW, Desk
 from tests.venues.server import Fault, Request
@@ -27,7 +28,7 @@ DAY_S = 86_400.0
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
+    database = Database(with_tables(tmp_path / "algo.db"))
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
     database.close()

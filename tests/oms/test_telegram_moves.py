@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import open_database
+from algo_py.database import Database
 from algo_py.errors import VenueDown
 from algo_py.orders.model import OrderStatus
+from tests.databases import with_tables
 from tests.oms.test_telegram import NOW, Desk
 from tests.venues.server import Fault, Reply
 from tests.venues.telegram import CHAT, SUPERGROUP, TelegramServer, is_sending
@@ -19,7 +20,7 @@ from tests.venues.telegram import CHAT, SUPERGROUP, TelegramServer, is_sending
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
+    database = Database(with_tables(tmp_path / "algo.db"))
     with TelegramServer() as server:
         yield Desk(server, database, tmp_path / "limits", FrozenClock(NOW))
     database.close()

@@ -19,6 +19,7 @@ from algo_py.errors import (
     Conflict,
     InvalidInput,
     NotEnough,
+    NotNow,
     OutcomeUnknown,
     RateLimited,
     Rejected,
@@ -122,10 +123,10 @@ def test_while_the_market_is_closed_nothing_is_sent(desk: Desk, moment: str, unt
     desk.oms.submit(desk.order())
 
 
-def test_beyond_the_known_calendar_only_an_exit_is_tried(desk: Desk) -> None:
-    desk.clock.sleep(20 * 365 * 86_400)
+def test_beyond_the_known_calendar_only_an_exit_is_tried_where_the_weekly_rule_says_closed(desk: Desk) -> None:
+    desk.clock.sleep((datetime.fromisoformat("2045-06-03T11:00+05:30") - desk.clock.now()).total_seconds())  # a Saturday
     desk.server.token_ends_at = desk.clock.now() + timedelta(hours=1)
-    with pytest.raises(Rejected, match="whether the market is open is not known"):
+    with pytest.raises(NotNow, match="closed, as far as anybody knows, until 2045-06-05 09:15"):
         desk.oms.submit(desk.order())
     assert not desk.server.requests
     desk.server.holdings[INFY] = Holding(settled=10)

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from algo_py.clock import FrozenClock, monotonic_s
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.oms.zerodha import ZerodhaOMS
 from algo_py.orders.execution import Executor
 from algo_py.orders.guard import Guard
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import OrderRequest, OrderStatus
+from tests.databases import with_tables
 from tests.oms.zerodha_desk import API_KEY, API_SECRET, NOON, TOKEN, Desk
 from tests.orders.making import Notebook
 from tests.venues.kite import error
@@ -65,7 +66,7 @@ def never_stale(_bar_time: datetime) -> bool:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path / 'algo.db'}")
+    database = Database(with_tables(tmp_path / "algo.db"))
     yield database
     database.close()
 

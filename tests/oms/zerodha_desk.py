@@ -49,7 +49,9 @@ class Desk:
         self.values = {"ZERODHA_API_KEY": API_KEY, "ZERODHA_API_SECRET": API_SECRET, "ZERODHA_ACCESS_TOKEN": TOKEN}
         self.oms = self.open()
 
-    def open(self, *, product: str = "CNC", timeout_s: float = 2.0, settling_s: float = 60.0) -> ZerodhaOMS:
+    def open(
+        self, *, product: str = "CNC", timeout_s: float = 2.0, settling_s: float = 60.0, auction_fills: bool = False
+    ) -> ZerodhaOMS:
         """Build an adapter, as a process does that starts now."""
         return ZerodhaOMS(
             lambda: Credentials(self.values),
@@ -61,6 +63,7 @@ class Desk:
             limits=quick_limits(self.folder / "limits"),
             timeout_s=timeout_s,
             settling_s=settling_s,
+            auction_fills=auction_fills,
         )
 
     def order(

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from algo_py.clock import FrozenClock
-from algo_py.database import Database, open_database
+from algo_py.database import Database
 from algo_py.orders.journal import Journal
 from tests.orders.making import BAR
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = open_database(database_url)
+def database(url_with_tables: str) -> Iterator[Database]:
+    database = Database(url_with_tables)
     yield database
     database.close()
 

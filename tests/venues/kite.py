@@ -1,4 +1,4 @@
-"""Kite Connect v3 as far as bars need it: the list of instruments and historical candles, with its bounds and its errors.
+"""Kite Connect v3 as far as bars need it: the lists of instruments and historical candles, with its bounds and its errors.
 
 What it answers follows Kite's documentation (kite.trade/docs/connect/v3): headers, routes, the columns of the list, candles as
 rows, errors as status, message and error_type.
@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+
+from algo_py.market.derivatives import SHIPPED
 
 from .server import Reply, Request, Server
 
@@ -53,6 +55,7 @@ class KiteServer(Server):
         self.access_token = access_token
         self.per_s = per_s
         self.shares: dict[str, Share] = {}
+        self.derivatives: list[str] = [*SHIPPED]
         self._asked_at: list[float] = []
 
     def respond(self, request: Request) -> Reply:
@@ -62,6 +65,8 @@ class KiteServer(Server):
             return error(403, "TokenException", "Incorrect `api_key` or `access_token`.")
         if request.path == "/instruments/NSE":
             return Reply(body=self._list().encode(), content_type="text/csv")
+        if request.path == "/instruments/NFO":
+            return Reply(body=self._futures().encode(), content_type="text/csv")
         if request.path.startswith(_HISTORICAL):
             return self._candles(request)
         return error(404, "GeneralException", "Route not found")
@@ -71,6 +76,19 @@ class KiteServer(Server):
             f"{share.token},{share.token // 256},{symbol},,0,,0,{share.tick_size},{share.lot_size},EQ,{share.segment},NSE"
             for symbol, share in self.shares.items()
         ]
+        return "\n".join((_COLUMNS, *rows)) + "\n"
+
+    def _futures(self) -> str:
+        """Write the derivatives' list: three expiries of each future, an option, the indices and the exchange's own test."""
+        rows = []
+        for number, name in enumerate(["NIFTY", "BANKNIFTY", "011NSETEST", *self.derivatives]):
+            token = 10_000_000 + 1_024 * number
+            rows += [
+                f'{token},{token // 256},{name}{month}FUT,"{name}",0,2026-12-29,0,0.1,500,FUT,NFO-FUT,NFO'
+                for month in ("26DEC", "27JAN", "27FEB")
+            ]
+            rows.append(f'{token + 1},{token // 256},{name}26DEC100CE,"{name}",0,2026-12-29,100,0.05,500,CE,NFO-OPT,NFO')
+        rows.append('1,1,ONLYOPTION26DEC100CE,"ONLYOPTION",0,2026-12-29,100,0.05,500,CE,NFO-OPT,NFO')
         return "\n".join((_COLUMNS, *rows)) + "\n"
 
     def _candles(self, request: Request) -> Reply:

@@ -26,6 +26,7 @@ from algo_py.engine.config import CostSchedule, Direction, Execution, SizeType
 from algo_py.engine.day_time import DayTime
 from algo_py.errors import InvalidInput
 from algo_py.market import Timeframe, get_market
+from algo_py.market.quotes import usual_cash
 from algo_py.settings import first_problem
 
 # A period that nobody bounded; `run_backtest` narrows it to the bars that there are.
@@ -54,8 +55,9 @@ class BacktestConfig(BaseModel):
     The period is [start, end), UTC. `fees` and `slippage` that are not given are those of the market; with a cost schedule, which
     takes the place of fees, `fees` are 0. A period that is not given (None is the same) is all of time, and becomes the first and
     the last stored bar in the config of a result. `order_rules` that are not given are those known of the exchange when it runs,
-    and stand in the config of a result. It survives JSON unchanged. A value that cannot be used, or an unknown name, raises
-    InvalidInput; an unknown market NotFound. Bounds are the engine's: see PortfolioConfig.
+    and stand in the config of a result. Cash that is not given is 10,000 of most currencies, and 1 BTC. It survives JSON
+    unchanged. A value that cannot be used, or an unknown name, raises InvalidInput; an unknown market NotFound. Bounds are the
+    engine's: see PortfolioConfig.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -69,7 +71,9 @@ class BacktestConfig(BaseModel):
     symbols: tuple[str, ...] = Field(description="The universe, in the order in which orders are placed")
     start: Moment = Field(EARLIEST, description="First open time of the period, inclusive")
     end: Moment = Field(LATEST, description="End of the period, exclusive")
-    initial_cash: float = Field(10_000.0, description="Cash at the start, quote currency")
+    initial_cash: float = Field(
+        default_factory=lambda valid: _usual_cash(valid), description="Cash at the start, in the universe's quote currency"
+    )
     size: float = Field(1.0, description="Size of an entry: fraction of equity, quote currency or units, by size type")
     size_type: SizeType = Field("percent", description="percent: fraction of equity; value: quote currency; amount: units")
     cost_schedule: CostSchedule | None = Field(
@@ -105,6 +109,22 @@ class BacktestConfig(BaseModel):
     order_rules: Mapping[str, OrderRules] | None = Field(
         None, description="Order rules of symbols; those that are not here have the market's usual ones"
     )
+
+    @property
+    def quote_currency(self) -> str:
+        """What the symbols are paid for in, and so all money of the backtest. Raises InvalidInput where they are several."""
+        return get_market(self.market).quote_over(self.symbols)
+
+    @property
+    def quote_label(self) -> str:
+        """The quote currency as it is shown: also of an earlier version's backtest of several, `USDT and BTC`."""
+        return " and ".join(get_market(self.market).quotes_of(self.symbols))
+
+    @property
+    def sole_quote(self) -> str | None:
+        """The quote currency, None where the symbols have several."""
+        quotes = get_market(self.market).quotes_of(self.symbols)
+        return quotes[0] if len(quotes) == 1 else None
 
     def portfolio_config(self) -> PortfolioConfig:
         """Return what the engine needs of it, with the symbols' order rules and the market's bars a year."""
@@ -177,6 +197,12 @@ class BacktestConfig(BaseModel):
 
 def _usual_fees(valid: Mapping[str, Any]) -> float:
     return 0.0 if valid.get("cost_schedule") is not None else _of_market(valid, "fees")
+
+
+def _usual_cash(valid: Mapping[str, Any]) -> float:
+    if "market" not in valid or "symbols" not in valid:
+        return usual_cash("")
+    return usual_cash(get_market(valid["market"]).quotes_of(valid["symbols"])[0])
 
 
 def _of_market(valid: Mapping[str, Any], name: str) -> float:

@@ -55,9 +55,11 @@ def run_backtest(workspace: Workspace, config: BacktestConfig, progress: Progres
     """Run a strategy over stored bars. Nothing is written; the network is not touched.
 
     `progress` is called with what is being done and the fraction that is done, 0 to 1. Raises NotFound (strategy), NoData (a
-    symbol, or nothing in the period), InvalidInput (parameters), StrategyBroken, Refused (an asset that changes meanwhile).
+    symbol, or nothing in the period), InvalidInput (parameters; symbols of several quote currencies), StrategyBroken, Refused (an
+    asset that changes meanwhile).
     """
     tell = progress or _silent
+    get_market(config.market).quote_over(config.symbols)
     tell("loading the strategy", 0.0)
     with watching():
         entry = StrategyRegistry.discover(workspace).get(config.strategy)

@@ -59,6 +59,7 @@ class SnapshotSummary:
             "name": self.name,
             "created_at": format_time(self.created_at),
             **{key: config.get(key) for key in keys},
+            "quote_currency": None if self.config is None else self.config.sole_quote,
             "metrics": self.metrics,
             "error": self.error,
         }

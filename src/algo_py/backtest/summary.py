@@ -40,12 +40,16 @@ def report_json(
     id: str | None = None,  # noqa: A002 - the key's name
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return the object that `backtest run` and `backtest show` print; moments as ISO 8601 with Z, undefined metrics as null."""
+    """Return the object that `backtest run` and `backtest show` print; moments as ISO 8601 with Z, undefined metrics as null.
+
+    All amounts are in `quote_currency`; null for an earlier version's backtest whose symbols have several.
+    """
     settings = config.model_dump(mode="json")
     return {
         "id": id,
         "name": name,
         **{key: settings[key] for key in _SHOWN},
+        "quote_currency": config.sole_quote,
         "fingerprint": {symbol: bars.model_dump(mode="json") for symbol, bars in fingerprint.items()},
         "warnings": list(warnings),
         "metrics": plain_metrics(metrics),

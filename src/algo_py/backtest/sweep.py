@@ -17,6 +17,7 @@ from algo_py.engine.sweep_folds import split, walk_forward
 from algo_py.engine.sweep_rank import ranked
 from algo_py.errors import Conflict, InvalidInput, Refused
 from algo_py.finstore import FinStore
+from algo_py.market import get_market
 from algo_py.settings import Workspace
 from algo_py.strategy import Bars
 from algo_py.strategy.assets import pin_assets
@@ -72,6 +73,7 @@ def run_sweep(
     twice = next((name for name in config.params if name in plan.grid), None)
     if twice is not None:
         raise InvalidInput(f"the parameter {twice} stands both in the backtest's parameters and in the grid")
+    get_market(config.market).quote_over(config.symbols)
     plan = replace(plan, grid={name: [value] for name, value in config.params.items()} | dict(plan.grid))
     strategy_class = StrategyRegistry.discover(workspace).get(config.strategy).usable_class()
     pin_assets(strategy_class)  # before there are other processes: all sets are to read the same

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal
 
 from algo_py.backtest.config import BacktestConfig
-from algo_py.market import get_market
+from algo_py.formatting import money as plain_money
+from algo_py.formatting import with_currency
 
 DASH = "–"
 
@@ -45,12 +47,25 @@ def signed(value: float | None, digits: int = 2) -> str:
     return f"+{number(value, digits)}" if value is not None and round(value, digits) > 0 else number(value, digits)
 
 
+def money(value: float | None, currency: str) -> str:
+    """Return an amount of a currency: `1,234.50` of USDT, `0.00012345` of BTC; with a true minus sign."""
+    return DASH if value is None else plain_money(value, currency).replace("-", "−")
+
+
+def signed_money(value: float | None, currency: str) -> str:
+    """Return `+0.00012345` or `−0.00012345`; what rounds to 0 has no sign."""
+    return DASH if value is None else plain_money(value, currency, signed=True).replace("-", "−")
+
+
 def short_number(value: float, largest: float) -> str:
-    """Return a number for an axis whose largest one is `largest`: `950`, `12,500`, `125 k`, `2.5 M`."""
+    """Return a number for an axis whose largest one is `largest`: `950`, `12,500`, `125 k`, `2.5 M`; `0.00125` for 0.00200."""
     for unit, name in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
         if largest >= unit and largest >= 1e5:
             return f"{value / unit:,.10g} {name}".replace("-", "−")
-    return number(value, 0 if largest >= 100 else 2)
+    if largest >= 100:
+        return number(value, 0)
+    # Enough for the steps between the values on the axis, which are smaller than the largest one.
+    return number(value, 2 if largest >= 1 or largest <= 0 else min(2 - math.floor(math.log10(largest)), 18))
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
@@ -90,9 +105,11 @@ def length_of_time(seconds: float | None) -> str:
     return f"{hours} h {rest} min" if hours else f"{rest} min"
 
 
-def metric(key: str, value: float | None) -> str:
-    """Return a metric's value by its kind."""
+def metric(key: str, value: float | None, currency: str) -> str:
+    """Return a metric's value by its kind; `currency` is that of money."""
     kind = METRIC_WORDS[key][1]
+    if kind == "money":
+        return money(value, currency)
     if kind == "percent":
         return percent(value)
     if kind == "time":
@@ -113,9 +130,9 @@ def listed(names: Sequence[str], most: int = 4) -> str:
 
 def terms(config: BacktestConfig) -> list[tuple[str, str]]:
     """Return what a backtest was run on besides strategy and bars, a pair of name and words for each topic."""
-    currency = get_market(config.market).quote_currency
+    currency = config.quote_label
     pairs = [
-        ("cash", f"{number(config.initial_cash)} {currency}, {_pools(config)}"),
+        ("cash", f"{with_currency(config.initial_cash, currency)}, {_pools(config)}"),
         ("size", f"{_size(config, currency)} an entry, {'shrunk' if config.allow_partial else 'denied'} where cash is short"),
         ("orders", f"{_directions(config)}, filled at {_place(config)}"),
         ("costs", ", ".join(_costs(config, currency))),
@@ -133,7 +150,7 @@ def _pools(config: BacktestConfig) -> str:
 def _size(config: BacktestConfig, currency: str) -> str:
     if config.size_type == "percent":
         return f"{rate(config.size)} of equity"
-    return f"{number(config.size)} {currency}" if config.size_type == "value" else f"{price(config.size)} units"
+    return with_currency(config.size, currency) if config.size_type == "value" else f"{price(config.size)} units"
 
 
 def _directions(config: BacktestConfig) -> str:
@@ -150,7 +167,7 @@ def _costs(config: BacktestConfig, currency: str) -> list[str]:
     if config.maker_fees is not None:
         parts.append(f"maker fees {rate(config.maker_fees)}")
     if config.fixed_fees:
-        parts.append(f"{number(config.fixed_fees)} {currency} a fill")
+        parts.append(f"{with_currency(config.fixed_fees, currency)} a fill")
     parts.append(f"slippage {rate(config.slippage)}")
     if config.borrow_rate_annual:
         parts.append(f"borrowing {rate(config.borrow_rate_annual)} a year")

@@ -18,6 +18,7 @@ from algo_py.cli import (
     alerts,
     backtest,
     book,
+    calendar,
     data,
     deployments,
     lifecycle,
@@ -32,6 +33,7 @@ from algo_py.cli import (
 )
 from algo_py.cli.output import print_error
 from algo_py.errors import AlgoPyError
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 
 _NAME = "algo-py"
@@ -52,6 +54,7 @@ def build_app() -> typer.Typer:
         workspace,
         up,
         data,
+        calendar,
         strategies,
         backtest,
         sweep,
@@ -115,7 +118,8 @@ def _main_options(
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
-    context.obj = Workspace.find(workspace_folder)
+    context.obj = workspace = Workspace.find(workspace_folder)
+    use_files(workspace.calendar_file, workspace.derivatives_file)
 
 
 def _workspace_first(arguments: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from algo_py.cli.output import (
     traders_code,
     workspace_of,
 )
+from algo_py.formatting import with_currency
 
 if TYPE_CHECKING:
     from algo_py.backtest import BacktestConfig
@@ -56,7 +57,10 @@ def run(
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated.")
     ] = None,
-    cash: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000.")] = None,
+    cash: Annotated[
+        float | None,
+        typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000, or 1 BTC."),
+    ] = None,
     size: Annotated[float | None, typer.Option(metavar="NUMBER", help="Size of an entry, by size type; else 1.0.")] = None,
     size_type: Annotated[
         str | None,
@@ -256,13 +260,15 @@ def _print_report(
             *terms(config),
         ]
     )
-    rows = [(words, _written(metrics[key], kind)) for key, (words, kind) in METRIC_WORDS.items()]
+    rows = [(words, _written(metrics[key], kind, config.quote_label)) for key, (words, kind) in METRIC_WORDS.items()]
     print_table(("metric", "value"), rows, numbers=("value",))
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
 
 
-def _written(value: float | None, kind: Kind) -> str:
+def _written(value: float | None, kind: Kind, currency: str) -> str:
+    if kind == "money":
+        return DASH if value is None else with_currency(value, currency)
     if kind == "percent":
         return percent(value)
     return length_of_time(value) if kind == "time" else number(value, 0 if kind == "count" else 2)

@@ -9,7 +9,8 @@ import typer
 
 from algo_py.amounts import parse_amount, plain
 from algo_py.cli.deployment_options import Chosen, manager_of
-from algo_py.cli.output import DASH, JsonFlag, number, print_json, print_table
+from algo_py.cli.output import DASH, JsonFlag, print_json, print_table
+from algo_py.formatting import with_currency
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -174,8 +175,8 @@ def _book(context: typer.Context, deployment: str, booking: Booking, *, as_json:
         return
     typer.echo(f"Booked: {booked}.")
     held = ", ".join(f"{plain(one.quantity)} {one.symbol}" for one in ledger.positions.values())
-    quote = found.config.market.quote_currency
-    typer.echo(f"{found.name} holds {held or 'nothing'}, and {number(float(ledger.cash))} {quote} in cash.")
+    quote = found.config.backtest.quote_label
+    typer.echo(f"{found.name} holds {held or 'nothing'}, and {with_currency(ledger.cash, quote)} in cash.")
 
 
 def _signed(text: str, *, name: str, is_out: bool) -> Decimal:

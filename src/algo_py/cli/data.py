@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from algo_py.cli import fetch
-from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_table, workspace_of
+from algo_py.cli.output import DASH, JsonFlag, moment, print_error, print_json, print_table, workspace_of
 from algo_py.clock import SystemClock, format_time
 from algo_py.errors import InvalidInput
+from algo_py.market.own_facts import own_facts
 
 if TYPE_CHECKING:
-    from algo_py.finstore import SetAside
+    from datetime import datetime
+
+    from algo_py.finstore import FinStore, SetAside
+
+_NAMES_SHOWN = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +59,10 @@ def list_bars(context: typer.Context, as_json: JsonFlag = False) -> None:
                         }
                         for gap in coverage.gaps
                     ],
+                    "provisional": [
+                        {"open_time": format_time(bar.open_time), "final_at": format_time(bar.final_at)}
+                        for bar in coverage.provisional
+                    ],
                 }
                 for market, timeframe, symbol, coverage in found
             ]
@@ -70,6 +79,19 @@ def list_bars(context: typer.Context, as_json: JsonFlag = False) -> None:
         ],
         numbers=("bars", "gaps"),
     )
+    _tell_provisional(store)
+
+
+def _tell_provisional(store: FinStore) -> None:
+    """Say which stored bars are not final yet, a line for each market and timeframe."""
+    found: dict[tuple[str, str, datetime], list[str]] = {}
+    for market, timeframe, symbol in store.keys():  # noqa: SIM118 - a store is not a dict
+        if store.provisional(market, timeframe, symbol):
+            for bar in store.coverage(market, timeframe, symbol).provisional:
+                found.setdefault((market, timeframe, bar.final_at), []).append(symbol)
+    for (market, timeframe, final_at), symbols in found.items():
+        names = ", ".join(symbols[:_NAMES_SHOWN]) + (f" and {len(symbols) - _NAMES_SHOWN} more" * (len(symbols) > _NAMES_SHOWN))
+        typer.echo(f"The last {timeframe} bar on {market} is provisional until {moment(final_at)}: {names}.")
 
 
 def check(
@@ -105,7 +127,12 @@ def check(
             )
     else:
         typer.echo("All stored bars are as they were written.")
-    if findings and not moved:
+    if not as_json:
+        _tell_provisional(store)
+    problem = own_facts().problem
+    if problem:
+        print_error(problem)
+    if problem or (findings and not moved):
         raise typer.Exit(1)
 
 
@@ -186,5 +213,7 @@ def import_file(
     typer.echo(f"{symbol} {timeframe} on {market}: {report.new:,} new bars, {report.repeated:,} were stored already.")
     if report.revised:
         typer.echo(f"{report.revised:,} bars differ from those stored, which were kept.")
+    if report.settled:
+        typer.echo(f"{report.settled:,} provisional bars were replaced by final ones.")
     if report.forming:
         typer.echo(f"{report.forming:,} bars have not closed yet and were left out.")

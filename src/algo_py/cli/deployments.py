@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,9 +25,11 @@ from algo_py.cli.deployment_options import (
     shown_status,
 )
 from algo_py.cli.options import parameters_of
-from algo_py.cli.output import DASH, JsonFlag, moment, number, print_json, print_pairs, print_table
+from algo_py.cli.output import DASH, JsonFlag, moment, print_json, print_pairs, print_table
 from algo_py.cli.schedules import print_plan, print_runs, schedule_of, with_runs
 from algo_py.errors import InvalidInput
+from algo_py.formatting import with_currency
+from algo_py.market.own_facts import own_facts
 
 if TYPE_CHECKING:
     from algo_py.deployment.config import ClockChoice
@@ -79,6 +83,9 @@ def deploy(
     enter_open_position: Annotated[
         bool, typer.Option("--enter-open-position", help="Enter at the first run what the strategy holds by then.")
     ] = False,
+    use_provisional: Annotated[
+        bool, typer.Option("--use-provisional", help="Act on closed bars that are not final yet, such as NSE's daily ones.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="A name; the backtest's if not given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deployed and when it would run.")] = False,
     as_json: JsonFlag = False,
@@ -122,6 +129,7 @@ def deploy(
         ),
         late_entries=late_entries,
         enter_open_position=enter_open_position,
+        use_provisional=use_provisional,
     )
     manager = manager_of(context)
     if dry_run:
@@ -171,7 +179,7 @@ def ps(
                 d.config.clock.kind,
                 shown_status(d),
                 str(d.row.runs),
-                number(None if d.row.equity is None else float(d.row.equity)),
+                DASH if d.row.equity is None else with_currency(d.row.equity, d.config.backtest.quote_label),
             )
             for d in deployments
         ],
@@ -179,6 +187,8 @@ def ps(
     )
     for row, one in () if cleared else manager.unprotected():
         typer.echo(f"NOT PROTECTED: {row.name} holds {plain(one.quantity)} {one.symbol}: {one.reason}")
+    if own_facts().problem:
+        typer.echo(f"TRADING DAYS: {own_facts().problem} What was read before goes on to hold.")
 
 
 def show(context: typer.Context, deployment: Chosen, as_json: JsonFlag = False) -> None:
@@ -227,4 +237,4 @@ def _text(value: Any) -> str:
         return (
             ", ".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, dict) else ", ".join(map(str, value))
         )
-    return str(value)
+    return f"{Decimal(repr(value)):f}" if isinstance(value, float) and isfinite(value) else str(value)

@@ -151,6 +151,8 @@ def _as_json(report: FillReport, *, market: str, timeframe: str, source: str) ->
                 "absent": fill.absent,
                 "awaited": fill.awaited,
                 "revised": fill.revised,
+                "settled": fill.settled,
+                "seems_closed": fill.seems_closed,
                 "unexpected": fill.unexpected,
                 "requests": fill.requests,
                 "problem": fill.problem or None,
@@ -179,6 +181,13 @@ def _print(report: FillReport, *, title: str) -> None:
         typer.echo(
             f"{report.revised:,} stored bars have other values at the source now. The stored ones were kept; "
             "`algo-py data revisions` shows them."
+        )
+    if report.settled:
+        typer.echo(f"{report.settled:,} provisional bars were replaced by final ones.")
+    closed = sum(fill.seems_closed for fill in report.by_symbol.values())
+    if closed:
+        typer.echo(
+            f"{closed:,} bars are of days that are only assumed to be trading days: the market seems to be closed on them."
         )
     unexpected = sum(fill.unexpected for fill in report.by_symbol.values())
     if unexpected:

@@ -10,6 +10,7 @@ import typer
 
 from algo_py.cli.output import DASH, print_json, print_pairs
 from algo_py.errors import InvalidInput
+from algo_py.formatting import with_currency
 
 if TYPE_CHECKING:
     from algo_py.deployment.config import DeploymentConfig
@@ -82,8 +83,8 @@ def print_plan(config: DeploymentConfig, *, as_json: bool) -> None:
             ("market", backtest.market),
             ("timeframe", backtest.timeframe),
             ("symbols", ", ".join(backtest.symbols)),
-            ("initial cash", f"{backtest.initial_cash:g} {config.market.quote_currency}"),
-            ("size", f"{backtest.size:g} ({backtest.size_type})"),
+            ("initial cash", with_currency(backtest.initial_cash, backtest.quote_label)),
+            ("size", f"{backtest.size:g} ({backtest.quote_label if backtest.size_type == 'value' else backtest.size_type})"),
             ("oms", config.oms),
             ("orders", config.order.type),
             ("limits", _listed(config.limits.model_dump(exclude_none=True))),

@@ -61,7 +61,10 @@ def sweep(
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="End of the period, exclusive; else the last stored bar's close.")
     ] = None,
-    cash: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000.")] = None,
+    cash: Annotated[
+        float | None,
+        typer.Option(metavar="AMOUNT", help="Cash at the start, quote currency; else 10000, or 1 BTC."),
+    ] = None,
     size: Annotated[float | None, typer.Option(metavar="NUMBER", help="Size of an entry, by size type; else 1.0.")] = None,
     size_type: Annotated[
         str | None, typer.Option(metavar="percent|value|amount", help="Fraction of equity, quote currency, or units.")

@@ -9,6 +9,7 @@ import typer
 
 from algo_py.cli.output import DASH, number, percent, print_table
 from algo_py.errors import Refused
+from algo_py.formatting import with_currency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ def report_json(result: SweepResult, ordered: pd.DataFrame, plan: SweepPlan, sav
         ]
     return {
         **{name: settings[name] for name in ("strategy", "market", "timeframe", "symbols", "initial_cash")},
+        "quote_currency": result.config.quote_currency,
         "rank": result.rank,
         "search": plan.search,
         "seed": plan.seed,
@@ -79,23 +81,25 @@ def _time(moment: Any) -> str:
 
 def print_report(result: SweepResult, ordered: pd.DataFrame, names: tuple[str, ...], top: int) -> None:
     """Print the best sets and the folds as tables; warnings go to stderr."""
+    currency = result.config.quote_currency
     usable = ordered[ordered["status"] == "ok"].head(top)
     shown = (result.rank, *(name for name in _SHOWN if name != result.rank))
     counted = f"{len(result.results):,} parameter sets"
     title = f"{result.config.strategy}: the best {len(usable):,} of {counted}" if len(usable) < len(ordered) else counted
     if not usable.empty:
         rows = [
-            (*(str(row[name]) for name in names), *(_cell(name, row[name]) for name in shown)) for _, row in usable.iterrows()
+            (*(str(row[name]) for name in names), *(_cell(name, row[name], currency) for name in shown))
+            for _, row in usable.iterrows()
         ]
         print_table((*names, *map(_heading, shown)), rows, numbers=(*names, *map(_heading, shown)), title=title)
     if result.failed and result.failed < len(result.results):
         first = result.results.loc[result.results["status"] != "ok", "error"].iloc[0]
         typer.echo(f"warning: {result.failed:,} sets failed, the first one: {first}", err=True)
     if result.folds is not None:
-        _print_folds(result.folds, result.rank, names)
+        _print_folds(result.folds, result.rank, names, currency)
 
 
-def _print_folds(folds: pd.DataFrame, rank: str, names: tuple[str, ...]) -> None:
+def _print_folds(folds: pd.DataFrame, rank: str, names: tuple[str, ...], currency: str) -> None:
     compared = tuple(dict.fromkeys((rank, "total_return_fraction")))
     headings = [f"{_heading(name)} {part}" for name in compared for part in ("in", "out")]
     rows = []
@@ -106,7 +110,7 @@ def _print_folds(folds: pd.DataFrame, rank: str, names: tuple[str, ...]) -> None
                 f"{row['out_of_sample_first']:%Y-%m-%d %H:%M}",
                 f"{row['out_of_sample_last']:%Y-%m-%d %H:%M}",
                 *(str(_known(row[name])) for name in names),
-                *(_cell(name, row[f"{part}_{name}"]) for name in compared for part in ("in_sample", "out_of_sample")),
+                *(_cell(name, row[f"{part}_{name}"], currency) for name in compared for part in ("in_sample", "out_of_sample")),
                 _known(row["error"]) if row["status"] != "ok" else "",
             )
         )
@@ -118,10 +122,13 @@ def _heading(metric: str) -> str:
     return metric.removesuffix("_fraction").removesuffix("_s").replace("_", " ")
 
 
-def _cell(metric: str, value: Any) -> str:
+def _cell(metric: str, value: Any, currency: str) -> str:
+    from algo_py.backtest.words import METRIC_WORDS
     from algo_py.engine.sweep import plain
 
     value = plain(value)
+    if METRIC_WORDS[metric][1] == "money":
+        return DASH if value is None else with_currency(value, currency)
     if metric.endswith("_fraction"):
         return percent(value)
     return number(value, 0 if metric in ("trades", "max_drawdown_duration_s") else 2)

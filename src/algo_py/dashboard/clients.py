@@ -13,6 +13,7 @@ from algo_py.deployment import DeploymentManager
 from algo_py.errors import Refused
 from algo_py.finstore import Coverage, FinStore
 from algo_py.finstore.instruments import InstrumentCache
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 from algo_py.strategy.registry import StrategyRegistry
 
@@ -42,6 +43,7 @@ def clients() -> Clients:
 @st.cache_resource(show_spinner=False)
 def _clients(root: str) -> Clients:
     workspace, clock = Workspace(Path(root)), SystemClock()
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     return Clients(
         workspace=workspace,
         clock=clock,

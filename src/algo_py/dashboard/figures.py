@@ -29,6 +29,7 @@ from algo_py.dashboard.theme import (
     RISE,
     SHADE,
 )
+from algo_py.formatting import places_of
 
 MOST_POINTS: Final = 2_000
 MOST_LIVE_POINTS: Final = 600
@@ -36,6 +37,8 @@ MOST_CANDLES: Final = 400
 
 _HEIGHT: Final = 380
 _NUMBER: Final = ",.8~g"
+_CENTS: Final = 2
+_WHOLE_FROM: Final = 500.0
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOTHING: Final = "#eef1f5"  # opaque, so that the text on each shade contrasts with it
 # Fields of coverage: shares from 0 to below 1, then these two.
@@ -78,12 +81,12 @@ def equity_figure(equity: pd.Series, *, initial: float, currency: str, benchmark
     shaded = _line(below, name="Drawdown", hover="%{y:.2%}", color=FALL) | {"yaxis": "y2", "fill": "tozeroy", "fillcolor": SHADE}
     lines = [_money_line(thin(equity), currency)]
     if benchmark is not None:
-        lines.append(_line(thin(benchmark), name="Buy and hold", hover=f"%{{y:,.2f}} {currency}", color=PRICE))
+        lines.append(_line(thin(benchmark), name="Buy and hold", hover=_money_hover(currency), color=PRICE))
     layout = {
         "showlegend": benchmark is not None,
         "shapes": [_level(initial)],
         "xaxis": {"showgrid": False, "anchor": "y2"},
-        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f", "domain": [0.33, 1.0]},
+        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": _money_ticks(initial), "domain": [0.33, 1.0]},
         "yaxis2": {"title": {"text": "Drawdown"}, "tickformat": ".0%", "domain": [0.0, 0.27]},
     }
     return _figure([*lines, shaded | {"showlegend": False}], layout)
@@ -150,7 +153,7 @@ def account_figure(equity: pd.Series, *, initial: float, currency: str, height: 
         "height": height,
         "shapes": [_level(initial)],
         "xaxis": {"showgrid": False},
-        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": ",.0f"},
+        "yaxis": {"title": {"text": f"Equity, {currency}"}, "tickformat": _money_ticks(initial)},
     }
     return _figure([_money_line(thin(equity, MOST_LIVE_POINTS), currency)], layout)
 
@@ -255,7 +258,19 @@ def coverage_figure(shares: pd.DataFrame, absent: pd.DataFrame, text: pd.DataFra
 
 
 def _money_line(equity: pd.Series, currency: str) -> _Trace:
-    return _line(equity, name="Equity", hover=f"%{{y:,.2f}} {currency}", color=LINE)
+    return _line(equity, name="Equity", hover=_money_hover(currency), color=LINE)
+
+
+def _money_hover(currency: str) -> str:
+    """Return how an amount is written under the pointer: with the digits that its currency has."""
+    places = places_of(currency)
+    written = ",.8~g" if places is None else f",.{places}f" if places <= _CENTS else f",.{places}~f"
+    return f"%{{y:{written}}} {currency}"
+
+
+def _money_ticks(initial: float) -> str:
+    """Return how amounts are written on an axis about `initial`: whole ones, or with the digits that tell small ones apart."""
+    return ",.0f" if initial >= _WHOLE_FROM else ",.8~g"
 
 
 def _price_line(close: pd.Series, currency: str) -> _Trace:

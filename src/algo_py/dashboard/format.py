@@ -7,6 +7,8 @@ from datetime import datetime, time
 from decimal import Context, Decimal
 from zoneinfo import ZoneInfo
 
+from algo_py.formatting import money as plain_money
+
 DASH = "–"
 
 _MANY_DAYS = 10
@@ -16,6 +18,11 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:&])")
 def number(value: float | Decimal | None, digits: int = 2) -> str:
     """Return `1,234.50`."""
     return DASH if value is None else f"{value:,.{digits}f}"
+
+
+def money(value: Decimal | float | None, currency: str) -> str:
+    """Return an amount of a currency with the digits that it has: `1,234.50` of USDT, `0.00012345` of BTC."""
+    return DASH if value is None else plain_money(value, currency)
 
 
 def exact(value: Decimal | None) -> str:

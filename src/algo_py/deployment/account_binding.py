@@ -7,8 +7,10 @@ from decimal import Decimal
 
 from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig, Replay
+from algo_py.deployment.reconcile import AccountBooks
 from algo_py.deployment.store import DeploymentStore
-from algo_py.errors import Conflict
+from algo_py.errors import Conflict, InvalidInput
+from algo_py.formatting import money, with_currency
 from algo_py.oms import AccountSummary
 from algo_py.orders.execution import ExecutionLog
 from algo_py.orders.halts import HaltedBy, halt, resume
@@ -26,6 +28,7 @@ def bind(database: Database, config: DeploymentConfig, account: str, *, at: date
 
     Raises OtherAccount, and halts the deployment until the account is the right one again.
     """
+    _halt_mixed_quotes(database, config, at=at, log=log)
     bound = DeploymentStore(database).bind_account(config.id, account)
     if bound == account:
         if resume(database, config.id, by=HaltedBy.ACCOUNT):
@@ -40,24 +43,40 @@ def bind(database: Database, config: DeploymentConfig, account: str, *, at: date
     raise error
 
 
-def short_of_cash(database: Database, config: DeploymentConfig, account: AccountSummary) -> tuple[str, ...]:
-    """Return what is to be said when an account has less free than its deployments may spend; nothing where it is not told."""
+def _halt_mixed_quotes(database: Database, config: DeploymentConfig, *, at: datetime, log: ExecutionLog) -> None:
+    """Keep an earlier version's deployment whose symbols have several quote currencies from entering: its cash means nothing."""
+    try:
+        _ = config.quote_currency
+    except InvalidInput as error:
+        reason = f"{error.message}; what it holds can be sold"
+        if halt(database, config.id, reason=reason, by=HaltedBy.QUOTES, at=at):
+            log.error("deployment.halted", reason=reason, by=HaltedBy.QUOTES)
+
+
+def short_of_cash(database: Database, config: DeploymentConfig, account: AccountSummary, *, venue: str) -> tuple[str, ...]:
+    """Return what is to be said when an account has less free than its deployments may spend; nothing where it is not told.
+
+    `venue` is the name that its orders carry. Compared are deployments of one quote currency: BTC pays for nothing in USDT, and
+    of BTC that is free, what others hold of BTC/USDT is not cash.
+    """
     if account.cash is None or isinstance(config.clock, Replay) or config.oms == "paper":
         return ()
-    promised = promised_cash(database, account.account, also=config)
-    if account.cash >= promised:
+    market, quote = config.market, config.backtest.quote_label
+    books = AccountBooks(database, venue, account.account, market=market, quote_currency=quote)
+    free = max(Decimal(0), account.cash - books.coins_of_others(quote))
+    promised = promised_cash(database, account.account, quote, also=config)
+    if free >= promised:
         return ()
-    quote = config.market.quote_currency
-    told = f"the account has {account.cash:,.2f} {quote} free, and its deployments may spend {promised:,.2f}"
+    told = f"the account has {with_currency(free, quote)} free, and its deployments may spend {money(promised, quote)}"
     return (f"{told}: entries beyond what is there are made smaller, or refused",)
 
 
-def promised_cash(database: Database, account: str, *, also: DeploymentConfig | None = None) -> Decimal:
-    """Return the cash of all ledgers of deployments that trade on an account and have not ended, quote currency."""
+def promised_cash(database: Database, account: str, quote: str, *, also: DeploymentConfig | None = None) -> Decimal:
+    """Return the cash in a quote currency of all ledgers of deployments that trade on an account and have not ended."""
     found = Decimal(0)
     seen = set()
     for row in DeploymentStore(database).all():
-        if row.account == account and not row.state.has_ended:
+        if row.account == account and row.config.backtest.quote_label == quote and not row.state.has_ended:
             seen.add(row.id)
             initial = from_float(row.config.backtest.initial_cash)
             found += max(Decimal(0), fold(initial, events_of(database, row.id)).cash)

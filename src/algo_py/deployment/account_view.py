@@ -53,6 +53,7 @@ class VenueAccount:
             return False
         self._rules_read_at = self._clock.now()
         has_changed = rules.get(symbol) != self._guard.rules.get(symbol)
+        self._guard.are_rules_known = True
         changed = sorted(one for one in self._symbols if rules.get(one) != self._guard.rules.get(one))
         self._guard.rules = rules
         if changed:
@@ -62,6 +63,9 @@ class VenueAccount:
     def read_rules_daily(self) -> None:
         """Ask for the order rules once a day: venues change lots and minimums; sooner while something held is not traded."""
         rules = self._guard.rules
+        if not self._guard.are_rules_known:
+            self.rules_have_changed(self._symbols[0])
+            return
         is_missing = bool(rules) and any(symbol not in rules for symbol in self._journal.positions())
         if self._clock.now() - self._rules_read_at >= (_READ_MISSING_EVERY if is_missing else _READ_RULES_EVERY):
             self.rules_have_changed(self._symbols[0])

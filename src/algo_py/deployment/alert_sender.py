@@ -22,12 +22,13 @@ from algo_py.deployment.alert_addresses import ALERT_URLS, Addresses, Delivery
 from algo_py.deployment.alerts import Alert, give_up, mark_failed, mark_sent, postpone, sent_messages, waiting_alerts
 from algo_py.deployment.processes import ProcessLock
 from algo_py.errors import AlgoPyError, Conflict
+from algo_py.market.own_facts import use_files
 from algo_py.settings import AlertSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
 LIFE_S = 60
 _WORK_S = 40.0  # no message is begun after that; the next sender goes on
-_BACK_OFF_S = (30, 60, 300, 900, 3600)
+_BACK_OFF_S = (60, 300, 900, 3600)  # from the second failure on; after the first it is settings.retry_after_s
 _FAILURES = 2  # so many messages in a row that nobody took: it is the way that is blocked, not a message
 _DIGEST_EVERY = timedelta(minutes=10)
 _LISTED = 20
@@ -55,7 +56,7 @@ def send_waiting(database: Database, settings: AlertSettings, send: Send, *, clo
             postpone(database, [alert.id for alert in queue], until=room)
             return
         batch = [queue.popleft() for _ in range(room)]
-        again_at = _send_batch(database, batch, send, clock)
+        again_at = _send_batch(database, settings, batch, send, clock)
         failures = 0 if again_at is None else failures + 1
         if again_at is not None and failures == _FAILURES:
             postpone(database, [alert.id for alert in queue], until=again_at)
@@ -72,7 +73,7 @@ def _room(database: Database, settings: AlertSettings, now: datetime, *, waiting
     return waiting
 
 
-def _send_batch(database: Database, batch: Sequence[Alert], send: Send, clock: Clock) -> datetime | None:
+def _send_batch(database: Database, settings: AlertSettings, batch: Sequence[Alert], send: Send, clock: Clock) -> datetime | None:
     """Send one message about these alerts; None when it was taken, else when it is tried again.
 
     Taken means: by at least one address. A person has been told then, and repeating it until a dead second address comes back
@@ -87,7 +88,7 @@ def _send_batch(database: Database, batch: Sequence[Alert], send: Send, clock: C
     again_at = now
     for alert in batch:
         if _is_due(alert, now):  # what was tried ahead of its time keeps its time
-            pause_s = _BACK_OFF_S[min(alert.attempts, len(_BACK_OFF_S) - 1)]
+            pause_s = (settings.retry_after_s, *_BACK_OFF_S)[min(alert.attempts, len(_BACK_OFF_S))]
             again_at = max(again_at, now + timedelta(seconds=pause_s))
             mark_failed(database, alert.id, error=told, next_attempt_at=now + timedelta(seconds=pause_s))
         elif alert.next_attempt_at is not None:
@@ -123,6 +124,7 @@ def main(arguments: list[str]) -> int:
     """Send what waits in a workspace, in this process; at once 0 when another one does already."""
     signal.alarm(LIFE_S)  # whatever hangs, the process does not
     workspace, clock = Workspace(Path(arguments[0])), SystemClock()
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     try:
         with ProcessLock(sender_lock(workspace)):
             credentials = Credentials.of(workspace)

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from algo_py.database import Database
 from algo_py.deployment.alerts import AlertKind, is_raised, raise_alert
 from algo_py.deployment.tables import equity_points, runs
+from algo_py.formatting import money, with_currency
 from algo_py.orders.tables import orders
 from algo_py.settings import AlertSettings, Workspace
 
@@ -56,7 +57,10 @@ def _line(manager: DeploymentManager, database: Database, deployment: Deployment
         base = _equity_at(connection, row.id, since)
         made = _orders_since(connection, row.id, since)
     base = Decimal(str(config.backtest.initial_cash)) if base is None else base
-    change = None if row.equity is None else f"{row.equity:,.2f} ({row.equity - base:+,.2f})"
+    quote = config.backtest.quote_label
+    change = (
+        None if row.equity is None else f"{with_currency(row.equity, quote)} ({money(row.equity - base, quote, signed=True)})"
+    )
     held = [f"{symbol} {one.quantity.normalize():f}" for symbol, one in manager.ledger(row.id).positions.items() if one.quantity]
     return (
         f"{deployment.name}: {deployment.status}{f' ({deployment.reason})' if deployment.reason else ''}. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ from algo_py.errors import AlgoPyError
 if TYPE_CHECKING:
     from algo_py.orders.execution import ExecutionLog
 
+_OF_THE_CALENDAR = {
+    "calendar.ends": "the known trading days end soon",
+    "calendar.assumed": "runs stand on assumed trading days",
+}
 _RECOVERED = ("ok", "idle", "end")
 _STREAK_MOST = 500
 
@@ -48,7 +52,8 @@ class Alarm:
 
 
 class AlertingLog:
-    """A deployment's log that raises alerts: for orders that the venue refused, and for runs that were missed or failed.
+    """A deployment's log that raises alerts: for orders that the venue refused, for runs that were missed or failed, and for
+    trading days that are known no further.
 
     Of runs, the first of a row of failed ones calls, and so does the first of a row that came after missed ones. What the
     supervisor can read from the state of a deployment (errors, halts, silence) calls there, even when the process has died.
@@ -70,12 +75,17 @@ class AlertingLog:
         self._log.info(event, **fields)
         if event == "run.done":
             self._after_run(str(fields.get("outcome")))
+        elif event in _OF_THE_CALENDAR:
+            self._about_days(event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         self._log.warning(event, **fields)
         if event == "order.rejected":
             told = f"{fields.get('side')} {fields.get('quantity')} {fields.get('symbol')}: {fields.get('reason')}"
             self._call(AlertKind.REJECTED, fields.get("client_order_id"), "an order was rejected", told)
+        elif event == "order.left_unfilled":
+            told = f"{fields.get('side')} {fields.get('quantity')} {fields.get('symbol')} is left: {fields.get('reason')}"
+            self._call(AlertKind.REJECTED, fields.get("client_order_id"), "an exit was left unfilled", told)
         elif event == "run.missed":
             self._after_missed(fields.get("count"), fields.get("since"))
 
@@ -106,6 +116,12 @@ class AlertingLog:
         elif event == "deployment.not_closed":
             about = f"{self._id} {structlog.contextvars.get_contextvars().get('run_id', fields.get('reason'))}"
             self._call(AlertKind.ERROR, about, "its positions are not closed", str(fields.get("reason")))
+
+    def _about_days(self, event: str, fields: Mapping[str, object]) -> None:
+        """Tell how far a market's days are known: once for all of its deployments, whichever notices it first."""
+        about = (fields.get("market"), fields.get("known_through"), fields.get("within_days"))
+        title, body = f"{fields.get('title')}: {_OF_THE_CALENDAR[event]}", str(fields.get("reason"))
+        self._alarm.call(AlertKind.CALENDAR, *about, title=title, body=body, deployment_id=None)
 
     def _after_run(self, outcome: str) -> None:
         if outcome in _RECOVERED:

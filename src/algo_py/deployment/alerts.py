@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     NO_DATA = "no_data"
     MISSED_RUNS = "missed_runs"
     RUN_FAILED = "run_failed"
+    CALENDAR = "calendar"  # the known trading days of a market end soon, or runs stand on assumed ones
     SUMMARY = "summary"
 
 

@@ -19,6 +19,7 @@ from algo_py.database import Database
 from algo_py.deployment.config import Replay
 from algo_py.deployment.store import DeploymentRow
 from algo_py.errors import InvalidInput, NotFound, Refused
+from algo_py.formatting import with_currency
 from algo_py.orders.entries import EntryKind, LedgerEntry
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderType, Side, client_order_id, from_float
@@ -121,7 +122,7 @@ def book(
     if not journal.book(entry):
         raise Refused(f"{entry.entry_id} is booked already", remedy="See it: algo-py show")
     parts = [f"{entry.quantity.normalize():+f} {entry.symbol}"] if entry.quantity else []
-    parts += [f"{entry.cash.normalize():+f} {row.config.market.quote_currency}"] if entry.cash else []
+    parts += [f"{entry.cash.normalize():+f} {row.config.backtest.quote_label}"] if entry.cash else []
     return f"{entry.kind} {', '.join(parts) or entry.symbol} ({entry.entry_id})"
 
 
@@ -216,7 +217,10 @@ def _entry(journal: Journal, row: DeploymentRow, booking: Transfer | Split | Cas
     if isinstance(booking, CashMoved):
         _check_finite(amount=booking.amount)
         if booking.amount + journal.ledger.cash < 0:
-            raise Refused(f"{row.name} has {journal.ledger.cash:,.2f} in cash", remedy="No more than that can be paid out.")
+            raise Refused(
+                f"{row.name} has {with_currency(journal.ledger.cash, row.config.backtest.quote_label)} in cash",
+                remedy="No more than that can be paid out.",
+            )
         symbol = row.config.backtest.symbols[0]  # with separate cash, the first symbol's pool
         return LedgerEntry(
             entry_id=entry_id,

@@ -9,9 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from algo_py.backtest import BacktestConfig
 from algo_py.clock import format_time
-from algo_py.deployment.schedule import Schedule
-from algo_py.market import Calendar, Market, Timeframe, get_market
-from algo_py.market.calendars import UnknownDays
+from algo_py.deployment.schedule import NoSession, Schedule
+from algo_py.market import Market, Timeframe, get_market
+from algo_py.market.calendars import Calendar
 from algo_py.orders.risk import Limits
 
 _TICK = timedelta(microseconds=1)
@@ -57,6 +57,9 @@ class DeploymentConfig(BaseModel):
     late_entries: take entries of bars that closed while no run took place, too. enter_open_position: the first run enters what
     the strategy holds by then. Both are off: what is past is past.
 
+    use_provisional: act on bars that have closed and are not final yet, such as NSE's daily bars before the exchange's end-of-day
+    run; else a run on bar close waits until its bar is final.
+
     The window is [start, end): no run happens before `start` or at and after `end`. On the replay clock both are set.
     """
 
@@ -78,6 +81,7 @@ class DeploymentConfig(BaseModel):
     order: OrderChoice = OrderChoice()
     late_entries: bool = False
     enter_open_position: bool = False
+    use_provisional: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -105,37 +109,38 @@ class DeploymentConfig(BaseModel):
         return get_market(self.backtest.market)
 
     @property
+    def quote_currency(self) -> str:
+        """What its cash is in. Raises InvalidInput for a deployment of an earlier version whose symbols have several."""
+        return self.backtest.quote_currency
+
+    @property
     def timeframe(self) -> Timeframe:
         return Timeframe.parse(self.backtest.timeframe)
 
     @property
     def calendar(self) -> Calendar:
-        """The hours of its universe: the bars of all its symbols, a closing auction included."""
+        """The calendar of its universe. The same facts give the same answers; a file of facts that changes gives others."""
         return self.market.calendar_over(self.backtest.symbols)
 
     def next_fire(self, after: datetime) -> datetime | None:
         """Return when the next run after `after` is due, in UTC; None when the window has ended by then.
 
         On the live clock a run may take place at `start` itself. A replay's first run is later than its start: the bar that
-        opens there is its first, and has not closed.
+        opens there is its first, and has not closed. Beyond the last known trading day the assumed ones count.
         """
-        after, calendar = after.astimezone(UTC), self.calendar
+        after = after.astimezone(UTC)
         if self.start is not None and after < self.start:
             after = self.start.astimezone(UTC) - (timedelta(0) if isinstance(self.clock, Replay) else _TICK)
         try:
-            fire = self.schedule.next_fire(after, calendar, self.timeframe)
-        except UnknownDays as error:
-            if self.end is not None and calendar.known_until is not None and self.end <= calendar.known_until:
-                return None  # every day before the end is known, and none of them has another run
-            what = f"when '{self.schedule}' comes next is not known"
-            raise UnknownDays(f"{what}: {error.message}", remedy=error.remedy) from None
+            fire = self.schedule.next_fire(after, self.calendar, self.timeframe, provisional=self.use_provisional)
+        except NoSession:
+            if self.end is None:
+                raise
+            return None  # such a day does not come before the end
         return None if self.end is not None and fire >= self.end else fire
 
     def next_fires(self, after: datetime, count: int = 3) -> list[datetime]:
-        """Return the next `count` runs after `after`, ascending; fewer when the window ends before.
-
-        Raises UnknownDays when the market's trading days are not known as far as that.
-        """
+        """Return the next `count` runs after `after`, ascending; fewer when the window ends before."""
         fires: list[datetime] = []
         while len(fires) < count and (fire := self.next_fire(after)) is not None:
             fires.append(fire)

@@ -20,7 +20,7 @@ from algo_py.errors import Damaged, NoData
 from algo_py.finstore import FinStore
 from algo_py.finstore.fill_report import FillReport
 from algo_py.finstore.frames import Block, to_frame
-from algo_py.market import Calendar, latest_closed_open
+from algo_py.market import Calendar, latest_closed_open, latest_final_open
 from algo_py.market.phases import MARKET, PhaseKind
 from algo_py.oms.triggers import PriceBar
 from algo_py.orders.execution import ExecutionLog
@@ -34,7 +34,8 @@ class Feed(Protocol):
     """The bars of one deployment, from the start of its snapshot on, so that indicators mean what they meant in the backtest."""
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
-        """Return the bars that have closed by `now`; None when there are none. Raises NoData when no symbol's can be trusted.
+        """Return the bars that are final by `now`, of a deployment that uses provisional ones those that have closed; None when
+        there are none. Raises NoData when no symbol's can be trusted.
 
         `as_stored` is for what is past: nothing is fetched, and bars may be stale.
         """
@@ -42,6 +43,11 @@ class Feed(Protocol):
     @property
     def incomplete(self) -> Mapping[str, str]:
         """Why the bars of a symbol cannot be trusted, as of the last `see_closes`: something is missing or stale."""
+
+    @property
+    def no_bar_since(self) -> datetime | None:
+        """When the newest bar closed, where a newer one should be there by now and has not come for any symbol; None where
+        bars have come, or something else is wrong, as of the last `see_closes`."""
 
     def see_opens(self, now: datetime) -> None:
         """From here on fills may use the opens of bars that have begun by `now`."""
@@ -66,6 +72,7 @@ class ReplayFeed:
         self._opens_seen = pd.Timestamp.min.tz_localize("UTC")
         self._rows_closed = 0
         self.incomplete: Mapping[str, str] = {}  # as the backtest saw them
+        self.no_bar_since: datetime | None = None
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         # At the window's end its last bar counts as closed, as in a backtest, even if its session ends a little later.
@@ -118,12 +125,22 @@ class LiveFeed:
         self._traded: Bars | None = None  # of the bars that are seen, made when somebody asks
         self._now: datetime | None = None
         self._money = config.backtest.portfolio_config()
+        self._failed: frozenset[str] = frozenset()  # what could not be asked for, other than what has not come
         self.incomplete: Mapping[str, str] = {}
+        self.no_bar_since: datetime | None = None
 
     def see_closes(self, now: datetime, *, as_stored: bool = False) -> Bars | None:
         self._now = now
+        self.no_bar_since = None
         problems = self._fill_gaps(self._fill) if self._fill is not None and not as_stored else {}
         frames, unreadable = _frames(self._store, self._config)
+        early = self._provisional({symbol: frame for symbol, frame in frames.items() if symbol not in unreadable})
+        if early and self._config.use_provisional:
+            if not as_stored:
+                self._log.info("run.provisional_bars", bars={symbol: str(moments[-1]) for symbol, moments in early.items()})
+        else:
+            frames = {symbol: _final(frame, early.get(symbol)) for symbol, frame in frames.items()}
+            unreadable |= {symbol: f"no bar of {symbol} is final yet" for symbol in early if not len(frames[symbol])}
         if len(unreadable) == len(frames):
             raise NoData("; ".join(dict.fromkeys(unreadable.values())), remedy="Bring FinStore up to date.")
         bars = _bars_of(frames, self._config, may_lack=unreadable)
@@ -132,6 +149,8 @@ class LiveFeed:
             problems = self._stale(bars, now) | problems
             self.incomplete = problems
         if not as_stored and len(problems) == len(bars.symbols):
+            if len(bars.index) and not unreadable and not self._failed:
+                self.no_bar_since = bars.close_times()[-1].to_pydatetime()
             told = "; ".join(f"{', '.join(symbols)}: {problem}" for problem, symbols in _by_problem(problems).items())
             raise NoData(f"the bars are not complete: {told}", remedy="Nothing is decided on such bars.")
         rows = int(bars.close_times().searchsorted(pd.Timestamp(now), side="right"))
@@ -148,8 +167,10 @@ class LiveFeed:
             fetched=report.fetched,
             absent=report.absent,
             revised=report.revised,
+            settled=report.settled,
             requests=report.requests,
         )
+        self._failed = frozenset(symbol for symbol, one in report.by_symbol.items() if one.problem)
         return {
             symbol: one.problem or "the newest bar is not there yet"
             for symbol, one in report.by_symbol.items()
@@ -158,15 +179,33 @@ class LiveFeed:
 
     def _stale(self, bars: Bars, now: datetime) -> dict[str, str]:
         """Return the symbols whose newest bar is missing: when it is missing for all, or when nobody has looked where it is."""
-        expected = latest_closed_open(self._config.market.calendar, self._config.timeframe, now)
+        latest, word = (
+            (latest_closed_open, "has closed") if self._config.use_provisional else (latest_final_open, "is final by now")
+        )
+        calendars = {symbol: self._config.market.calendar_of(symbol) for symbol in bars.symbols}
+        expected = {calendar: latest(calendar, self._config.timeframe, now) for calendar in set(calendars.values())}
         newest = {symbol: bars[symbol].index[-1] for symbol in bars.symbols if len(bars[symbol])}
-        stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected)}
+        stale = {symbol: moment for symbol, moment in newest.items() if moment < pd.Timestamp(expected[calendars[symbol]])}
         if len(stale) < len(newest) and self._fill is not None:
             return {}
         return {
-            symbol: f"its newest bar opened at {moment:%Y-%m-%d %H:%M} UTC, but the one of {expected:%Y-%m-%d %H:%M} has closed"
+            symbol: f"its newest bar opened at {moment:%Y-%m-%d %H:%M} UTC, but the one of "
+            f"{expected[calendars[symbol]]:%Y-%m-%d %H:%M} {word}"
             for symbol, moment in stale.items()
         }
+
+    def _provisional(self, frames: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.Timestamp]]:
+        """Return the provisional bars at the end of each symbol's frame, of the symbols that have some."""
+        market, timeframe = self._config.backtest.market, self._config.backtest.timeframe
+        found: dict[str, list[pd.Timestamp]] = {}
+        for symbol, frame in frames.items():
+            opens = self._store.provisional(market, timeframe, symbol)
+            rows = len(frame)
+            while rows and frame.index[rows - 1].to_pydatetime() in opens:
+                rows -= 1
+            if rows < len(frame):
+                found[symbol] = list(frame.index[rows:])
+        return found
 
     def see_opens(self, now: datetime) -> None:
         """Take over what time it is: a live price is known as soon as it is stored."""
@@ -238,6 +277,11 @@ def _price_bars(bars: Bars, symbol: str, submitted_at: datetime, rows: int) -> I
     for row in np.flatnonzero(~np.isnan(lows)):
         time = bars.index[first + int(row)].to_pydatetime()
         yield PriceBar(time, float(opens[row]), float(highs[row]), float(lows[row]))
+
+
+def _final(frame: pd.DataFrame, provisional: list[pd.Timestamp] | None) -> pd.DataFrame:
+    """Return the bars before the provisional ones at their end. One that newer final bars follow is better than a hole."""
+    return frame if provisional is None else frame.iloc[: len(frame) - len(provisional)]
 
 
 def _by_problem(problems: Mapping[str, str]) -> dict[str, list[str]]:

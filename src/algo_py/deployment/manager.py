@@ -34,6 +34,7 @@ from algo_py.deployment.store import DeploymentRow, DeploymentStore, EquityPoint
 from algo_py.deployment.supervisor import LOCK_HANDLE, lock_path
 from algo_py.errors import Conflict, InvalidInput, NotFound, Refused
 from algo_py.finstore.durable import sync_folder
+from algo_py.formatting import with_currency
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.halts import ALL, BY_PERSON, Halt, all_halts, halt, halt_of, halted_symbols, halts_by_deployment, resume
 from algo_py.orders.journal import Journal
@@ -407,9 +408,10 @@ class DeploymentManager:
         """
         if isinstance(deployment.config.clock, Replay):
             return ""
-        quote = deployment.config.market.quote_currency
+        market = deployment.config.market
         held = [
-            f"{position.quantity.normalize():f} {symbol} (bought for {position.quantity * position.average_price:,.2f} {quote})"
+            f"{position.quantity.normalize():f} {symbol} "
+            f"(bought for {with_currency(position.quantity * position.average_price, market.quote_of(symbol))})"
             for symbol, position in self.ledger(deployment.id).positions.items()
         ]
         opened = [str(order) for order in orders_of(self._database, deployment.id, only_open=True)]

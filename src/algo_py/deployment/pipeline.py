@@ -34,31 +34,38 @@ from algo_py.engine import Decision, simulate
 from algo_py.engine.auctions import traded_bars
 from algo_py.engine.costs import cost_table
 from algo_py.engine.windows import SQUARE_OFF, Windows, windows_of
-from algo_py.errors import NoData, VenueDown, VenueError
-from algo_py.oms import OMS, StopReplacer
+from algo_py.errors import NoData, RateLimited, VenueDown, VenueError
+from algo_py.formatting import with_currency
+from algo_py.oms import OMS, PhasedOMS, StopReplacer
 from algo_py.orders.entries import LedgerEntry
 from algo_py.orders.execution import ExecutionLog, Executor, LimitPolicy
 from algo_py.orders.guard import Guard
 from algo_py.orders.halts import halt_of
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id, from_float
+from algo_py.orders.records import JournaledOrder
 from algo_py.orders.risk import in_lots, in_ticks
 from algo_py.strategy import Bars, Signals, Strategy, evaluate
 
 # How often resting stops are asked for between two runs: one that has fired is to be known before the next bar.
 _LOOK_AT_STOPS_S = 30.0
+# From the last bar before a long weekend with holidays on both sides to the evening of its last day.
+_CLOSED_AT_LONGEST = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a run came to. `outcome` is ok, idle (no new bar), skipped (the data cannot be trusted) or end.
+    """What a run came to. `outcome` is ok, idle (no new bar), skipped (the data cannot be trusted, or the market is closed after
+    all) or end.
 
-    incomplete: why the bars of a symbol cannot be trusted; its entries wait, everything else goes on.
+    incomplete: why the bars of a symbol cannot be trusted; its entries wait, everything else goes on. seems_closed: it was
+    skipped since no bar has come on a day of which nobody knows whether the market trades.
     """
 
     outcome: str
     detail: Mapping[str, Any]
     incomplete: Mapping[str, str] = field(default_factory=dict)
+    seems_closed: bool = False
 
 
 class Pipeline:
@@ -92,14 +99,18 @@ class Pipeline:
             clock=clock,
             limits=config.limits,
             halted=lambda symbol: halt_of(database, config.id, symbol),
-            rules=dict(oms.instruments(config.backtest.symbols)),
             live_price=self._live_price,
-            free_cash=lambda: sensible(oms.free_cash()),
+            free_cash=self._free_cash,
             # What the backtest reckons with, or what the market takes as a rule: the ledger pays whatever it is.
             cost_fraction=from_float(max(cost_table(money).newest_buying_fraction, config.market.fees) + money.slippage),
             allow_partial=money.allow_partial,
             can_short=oms.capabilities.can_short,
         )
+        try:
+            self._guard.rules = dict(oms.instruments(config.backtest.symbols))
+        except (VenueDown, RateLimited) as error:  # a list that cannot be had must not keep a position from being left
+            self._guard.are_rules_known = False
+            log.warning("rules.not_read", reason=str(error))
         self._oms = oms
         self._account = VenueAccount(
             config.id, config.backtest.symbols, oms, guard=self._guard, journal=journal, database=database, clock=clock, log=log
@@ -116,6 +127,7 @@ class Pipeline:
             account=self._account,
             tick=tick,
             replace=oms.replace if oms.capabilities.replaces_stops and isinstance(oms, StopReplacer) else None,
+            times=oms.times if isinstance(oms, PhasedOMS) else None,
         )
         self._store = DeploymentStore(database)
         self._feed = feed
@@ -144,6 +156,7 @@ class Pipeline:
             log=log,
             prices=lambda symbols: oms.last_prices(symbols, urgent=True),
             sellable=self._account.sellable,
+            times=oms.times if isinstance(oms, PhasedOMS) else None,
             watch_every_s=watch_every_s,
         )
         self._safety = Safety(
@@ -157,11 +170,23 @@ class Pipeline:
             log=log,
             confirm_after_s=confirm_after_s,
         )
-        self._stuck = StuckOrders(database, config, journal=journal, clock=clock, log=log)
+        self._stuck = StuckOrders(
+            database,
+            config,
+            journal=journal,
+            clock=clock,
+            log=log,
+            waits=lambda own_id: self._executor.wait_of(own_id) is not None,
+        )
 
     def try_credentials(self) -> None:
         """Ask the venue for the account, to see whether it accepts the credentials. Raises AuthFailed, VenueDown, RateLimited."""
         self._oms.connect()
+
+    def _free_cash(self) -> Decimal | None:
+        """Return how much of the account's free quote currency is nobody's coins; None at a venue that does not say."""
+        free = sensible(self._oms.free_cash())
+        return None if free is None else max(Decimal(0), free - self._safety.coins_of_others())
 
     def _live_price(self, symbol: str) -> Decimal | None:
         """Return the price of a symbol; None at a venue that knows none. Raises VenueDown where it should and does not."""
@@ -181,7 +206,23 @@ class Pipeline:
     @property
     def open_orders(self) -> Sequence[str]:
         """What more may still happen to, in words."""
-        return [str(order) for order in self._journal.orders(only_open=True)]
+        return [
+            f"{order}: {order.reason}" if self._executor.wait_of(order.request.client_order_id) else str(order)
+            for order in self._journal.orders(only_open=True)
+        ]
+
+    @property
+    def waits(self) -> Sequence[str]:
+        """The exits that wait for their venue to take them, in words; empty while anything else is under way, or one is due."""
+        now, told = self._clock.now(), list[str]()
+        for order in self._journal.orders(only_open=True):
+            wait = self._executor.wait_of(order.request.client_order_id)
+            if wait is None and order.request.type is OrderType.STOP:
+                continue
+            if wait is None or wait.until <= now:
+                return []
+            told.append(f"{order.request.symbol} {wait.told(now)}")
+        return told
 
     @property
     def watched(self) -> Sequence[str]:
@@ -191,11 +232,11 @@ class Pipeline:
     @property
     def holdings(self) -> Sequence[str]:
         """What is held, in words, with its value at the last close."""
-        quote = self._config.market.quote_currency
         found = []
         for symbol, one in self._journal.positions().items():
             value = abs(one.quantity) * self._guard.closes.get(symbol, one.average_price)
-            found.append(f"{one.quantity.normalize():f} {symbol} ({value:,.2f} {quote})")
+            told = with_currency(value, self._config.market.quote_of(symbol))
+            found.append(f"{one.quantity.normalize():f} {symbol} ({told})")
         return found
 
     @property
@@ -220,7 +261,7 @@ class Pipeline:
     def needs_following(self) -> bool:
         """Whether something is to be looked after between two runs: at a venue that fills on its own time."""
         return (
-            any(_is_unsettled(order.request.type, order.status) for order in self._journal.orders(only_open=True))
+            any(self._is_unsettled(order) for order in self._journal.orders(only_open=True))
             or self._protector.needs_watch
             or self._safety.is_suspicious
             or self._fold.is_behind
@@ -261,6 +302,9 @@ class Pipeline:
         self._is_in_doubt = self._is_in_doubt or self._was_incomplete  # bars of before may be here now
         self._catch_up(now, bars)
         self._reconcile()
+        if bars is None and self._seems_closed(now):
+            self._protect()
+            return RunResult(outcome="skipped", detail={"reason": "the market seems closed"}, seems_closed=True)
         if bars is None:
             self._protect()
             outcome = "skipped" if problem else "idle"
@@ -361,12 +405,26 @@ class Pipeline:
         try:
             bars = self._feed.see_closes(now, as_stored=as_stored)
         except NoData as error:
-            if not as_stored:
+            if not as_stored and self._seems_closed(now):
+                self._log.info(
+                    "run.market_seems_closed", reason="no bar has come, and nobody has said that the market trades today"
+                )
+            elif not as_stored:
                 self._log.warning("run.stale_data", reason=str(error))
             return None, str(error)
         if bars is not None:
             self._guard.closes = _last_closes(bars)
         return bars, ""
+
+    def _seems_closed(self, now: datetime) -> bool:
+        """Return whether an assumed trading day looks like a holiday: not one bar of it has come, and nothing else is wrong.
+
+        Not for longer than an exchange is ever closed in a row: a source that has died must not pass for a holiday.
+        """
+        since, zone = self._feed.no_bar_since, self._config.market.time_zone
+        if since is None or now - since > _CLOSED_AT_LONGEST or since.astimezone(zone).date() >= now.astimezone(zone).date():
+            return False
+        return self._config.calendar.is_assumed(now)
 
     @property
     def _needs_rebuilding(self) -> bool:
@@ -550,17 +608,22 @@ class Pipeline:
         self._fold.take(dust)
         self._is_in_doubt = False
 
+    def _is_unsettled(self, order: JournaledOrder) -> bool:
+        """Return whether an order is to be looked after every few seconds: all but stops that rest, and exits that wait."""
+        wait = self._executor.wait_of(order.request.client_order_id)
+        if wait is not None and self._clock.now() < wait.until:
+            return False  # it is looked at with the stops all the same: what is known of the day may change
+        return order.request.type is not OrderType.STOP or order.status not in (
+            OrderStatus.ACCEPTED,
+            OrderStatus.PARTIALLY_FILLED,
+        )
+
     @contextmanager
     def _stage(self, event: str) -> Iterator[dict[str, Any]]:
         told: dict[str, Any] = {}
         began = monotonic_s()
         yield told
         self._log.info(event, duration_ms=round((monotonic_s() - began) * 1000, 1), **told)
-
-
-def _is_unsettled(type_: OrderType, status: OrderStatus) -> bool:
-    """Return whether an order is to be looked after every few seconds: all but stops that rest."""
-    return type_ is not OrderType.STOP or status not in (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 
 
 def _last_closes(bars: Bars) -> dict[str, Decimal]:

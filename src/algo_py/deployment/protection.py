@@ -21,8 +21,9 @@ from algo_py.database import Database
 from algo_py.deployment.config import DeploymentConfig
 from algo_py.deployment.protection_rows import ProtectedBy, Protection, protection_of, write_protection
 from algo_py.engine import Account
-from algo_py.errors import InvalidInput, RateLimited, VenueError
+from algo_py.errors import RateLimited, VenueError
 from algo_py.market import Instrument
+from algo_py.market.phases import TRADED_KINDS, PhaseKind
 from algo_py.oms import Capabilities
 from algo_py.orders.execution import ExecutionLog, Executor
 from algo_py.orders.guard import NOT_SHORT, Guard
@@ -31,6 +32,7 @@ from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType, Side, client_order_id, from_float
 from algo_py.orders.records import JournaledOrder
 from algo_py.orders.risk import below_minimum, in_lots, in_parts, in_ticks
+from algo_py.orders.timing import OrderTimes
 from algo_py.strategy import Bars
 
 WATCH_EVERY_S = 5.0
@@ -57,7 +59,8 @@ class _Refused:
 class Protector:
     """Keeps the positions of one deployment protected, and says what protects each.
 
-    prices asks the venue for the prices of symbols; sellable says how much of a position the account really has.
+    prices asks the venue for the prices of symbols; sellable says how much of a position the account really has; times is the
+    venue's day, None where it trades round the clock or knows none.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Protector:
         prices: Callable[[Sequence[str]], Mapping[str, Decimal]],
         sellable: Callable[[str], Decimal | None],
         watch_every_s: float = WATCH_EVERY_S,
+        times: OrderTimes | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
@@ -84,6 +88,7 @@ class Protector:
         self._log = log
         self._prices = prices
         self._sellable = sellable
+        self._times = times
         self._watch_every_s = watch_every_s
         self._symbols = config.backtest.symbols
         money = config.backtest
@@ -157,7 +162,7 @@ class Protector:
         wanted = self._request(account, symbol, bar_time)
         if not self._journal.held(symbol):
             self._refused.pop(symbol, None)
-        if wanted is not None and any(_same_stop(order.request, wanted) for order in resting):
+        if wanted is not None and any(_same_stop(order.request, wanted) and not order.is_leaving for order in resting):
             return []
         if wanted is not None and not self._may_try(wanted):
             return []
@@ -243,7 +248,8 @@ class Protector:
         """Ask for the prices of these symbols, and close the positions of which the level was passed often enough in a row."""
         held = {symbol: self._journal.held(symbol) for symbol in symbols}
         open_now = [symbol for symbol, quantity in held.items() if quantity and not self._is_mistaken(quantity)]
-        if not open_now or self._is_closed():
+        open_now = [symbol for symbol in open_now if not self._is_closed(symbol)]
+        if not open_now:
             return []
         try:
             prices = self._prices(open_now)
@@ -293,6 +299,8 @@ class Protector:
         """Close a position at the market, once; an exit that rests with a limit is taken out of the way."""
         if monotonic_s() < self._exit_not_before_s.get(symbol, 0.0):
             return []
+        if self._stands_in_the_auction(symbol):
+            return []
         new = self._executor.cancel_exits(symbol, "the price has passed the stop")
         held = self._journal.held(symbol)
         if not held or any(_is_exit(order) for order in self._by_symbol().get(symbol, [])):
@@ -317,12 +325,28 @@ class Protector:
             self._exit_not_before_s[symbol] = monotonic_s() + _EXIT_AGAIN_S
         return new
 
-    def _is_closed(self) -> bool:
-        """Whether the market is known to be closed; where its days are not known, it is taken to be open."""
-        try:
-            return not self._config.market.calendar.is_open(self._clock.now())
-        except InvalidInput:
+    def _is_closed(self, symbol: str) -> bool:
+        """Whether a symbol is known not to be traded now; on days that nobody knows it is taken to be."""
+        now = self._clock.now()
+        phase = self._config.market.calendar_of(symbol).phase(now)
+        is_traded = phase is not None and phase.kind in TRADED_KINDS
+        return not is_traded and not self._config.market.calendar.is_assumed(now)
+
+    def _stands_in_the_auction(self, symbol: str) -> bool:
+        """Whether an exit of a symbol is at the venue while there is no continuous trading: it stands until the matching."""
+        if self._times is None or self._times.trades_continuously(symbol):
             return False
+        return any(_is_exit(order) and order.status in _RESTS for order in self._by_symbol().get(symbol, []))
+
+    def _not_before(self, symbol: str) -> str:
+        """Return from when on the price is looked at again, empty while it is: no alarm, since it is so every evening."""
+        if self._times is None or self._times.trades_continuously(symbol):
+            return ""
+        phase = self._config.market.calendar_of(symbol).phase(self._clock.now())
+        in_auction = phase is not None and phase.kind is PhaseKind.CLOSING_AUCTION
+        opens = self._times.next_open(symbol)
+        at = opens.until.astimezone(opens.zone)
+        return f"not protected until {at:%Y-%m-%d %H:%M}: {PhaseKind.CLOSING_AUCTION if in_auction else 'the market is closed'}"
 
     # Saying what protects
 
@@ -367,14 +391,16 @@ class Protector:
             return ProtectedBy.NONE, NOT_SHORT
         exits = [order for order in orders if _is_exit(order)]
         if exits and (any(order.status in _RESTS for order in exits) or self._refused_credentials() is None):
-            return ProtectedBy.EXIT, "it is being closed"
+            waits = next((order.reason for order in exits if self._executor.wait_of(order.request.client_order_id)), "")
+            return ProtectedBy.EXIT, f"its exit {waits}" if waits else "it is being closed"
         if not self._are_wanted:
             return ProtectedBy.NONE, "no stop is configured"
         rules = self._guard.rules.get(symbol)
         if rules is None and self._guard.rules:
             return ProtectedBy.NONE, "the venue does not trade it now: no order for it can be sent, and none rests"
         stops = [order for order in orders if order.request.type is OrderType.STOP]
-        covered = sum((order.request.quantity - order.filled_quantity for order in stops if order.status in _RESTS), Decimal(0))
+        resting = [order for order in stops if order.status in _RESTS and not order.is_leaving]
+        covered = sum((order.request.quantity - order.filled_quantity for order in resting), Decimal(0))
         whole = abs(quantity) if rules is None else in_lots(abs(quantity), rules)
         if covered and covered >= whole:
             return ProtectedBy.VENUE_STOP, ""
@@ -402,6 +428,8 @@ class Protector:
             if not self._rest and self._no_price[symbol] == "the venue does not say its price":
                 return ProtectedBy.WORKER, f"{why}: it acts at the next run, not inside the bar"
             return ProtectedBy.NONE, f"{why}, and {self._no_price[symbol]}"
+        if not_before := self._not_before(symbol):
+            return ProtectedBy.WORKER, f"{why}; {not_before}"
         return ProtectedBy.WORKER, f"{why}: the price is looked at every {self._watch_every_s:g} s"
 
     def _refused_credentials(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from algo_py.clock import format_time
 from algo_py.deployment.booking import BY_PERSON, booked_trades
+from algo_py.deployment.status import Condition
 from algo_py.orders.model import Side
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "market": config.backtest.market,
         "timeframe": config.backtest.timeframe,
         "symbols": list(config.backtest.symbols),
+        "quote_currency": config.backtest.sole_quote,
         "oms": config.oms,
         "clock": config.clock.kind,
         "schedule": str(config.schedule),
@@ -43,6 +45,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "heartbeat_at": format_time(row.heartbeat_at),
         "last_run_at": format_time(row.last_run_at),
         "next_run_at": None if row.state.has_ended else format_time(row.next_run_at),
+        "calendar": calendar_json(deployment),
         "runs": row.runs,
         "missed_runs": row.missed_runs,
         "failed_runs": row.failed_runs,
@@ -52,6 +55,20 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "cash": _number(row.cash),
         "equity": _number(row.equity),
     }
+
+
+def calendar_json(deployment: Deployment) -> dict[str, Any] | None:
+    """Return how far the market's trading days are known, and whether the next run is beyond that.
+
+    None where that plays no part: a market that trades round the clock, a replay, a deployment that has ended.
+    """
+    row, config = deployment.row, deployment.config
+    if row.is_replay or row.state.has_ended or (known_until := config.calendar.known_until) is None:
+        return None
+    # A mark of trouble may stand in the place of the mark, and the next run is written down a moment later than the mark.
+    is_marked = row.condition is Condition.ASSUMED_DAYS
+    is_assumed = row.next_run_at is not None and config.calendar.is_assumed(row.next_run_at)
+    return {"known_until": format_time(known_until), "next_run_is_assumed": is_marked or is_assumed}
 
 
 def full_json(manager: DeploymentManager, deployment: Deployment) -> dict[str, Any]:

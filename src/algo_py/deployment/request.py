@@ -39,6 +39,7 @@ class DeploymentRequest:
     order: OrderChoice = field(default_factory=OrderChoice)
     late_entries: bool = False
     enter_open_position: bool = False
+    use_provisional: bool = False
 
 
 def configured(
@@ -49,7 +50,9 @@ def configured(
     `taken` are the names that others have. Writes nothing; raises NotFound, InvalidInput, Refused.
     """
     snapshot = SnapshotStore(workspace).load(request.backtest)
-    check_oms(request.oms, get_market(snapshot.config.market))
+    market = get_market(snapshot.config.market)
+    check_oms(request.oms, market)
+    market.quote_over(snapshot.config.symbols)
     state = oms_choice(request.oms).state(Credentials.of(workspace))
     if state.startswith("missing"):
         raise Refused(f"{request.oms} cannot be used: {state}", remedy="config/.env.example says where each key comes from.")
@@ -78,6 +81,7 @@ def configured(
             order=request.order,
             late_entries=request.late_entries,
             enter_open_position=request.enter_open_position,
+            use_provisional=request.use_provisional,
         )
     except ValidationError as error:
         raise InvalidInput(first_problem(error)) from None

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from algo_py.amounts import plain
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.pipeline import Pipeline, RunResult
@@ -68,8 +69,8 @@ class RunBorder:
                 "run.done",
                 outcome=result.outcome,
                 duration_ms=round(duration_s * 1000, 1),
-                cash=f"{pipeline.cash:.2f}",
-                equity=f"{pipeline.equity:.2f}",
+                cash=plain(round(pipeline.cash, 8)),
+                equity=plain(round(pipeline.equity, 8)),
             )
 
     def halt_without_credentials(self, reason: str) -> None:
@@ -144,6 +145,8 @@ class RunBorder:
 
 def _condition_of(result: RunResult) -> RunCondition | None:
     """Return whether a run could do its work; one of which some symbols' bars are not there could not do all of it."""
+    if result.seems_closed:
+        return RunCondition()  # there was no work to do
     if result.outcome == "skipped":
         return RunCondition(condition=Condition.NO_DATA, reason=str(result.detail["reason"]))
     if result.incomplete:

@@ -51,9 +51,13 @@ class Safety:
         self._guard = guard
         self._clock = clock
         self._log = log
-        self._books = AccountBooks(database, oms.name, account, config.market.quote_currency)
+        self._books = AccountBooks(database, oms.name, account, market=config.market, quote_currency=config.backtest.quote_label)
         self._confirm_after_s = confirm_after_s
         self._suspected_s: dict[str, float] = {}
+
+    def coins_of_others(self) -> Decimal:
+        """Return how much of the account's free quote currency is no cash: coins that ledgers of other symbols hold."""
+        return self._books.coins_of_others(self._books.quote_currency)
 
     def check_losses(self, equity: Decimal, now: datetime) -> None:
         """Halt the deployment when its losses reach a limit."""
@@ -136,26 +140,30 @@ class Safety:
     def _is_taken_by_fees(self, one: Shortfall) -> bool:
         """Book fees that the venue took out of what this ledger holds (BNB), as far as they explain what is missing.
 
-        The trades that they were for were charged their value, so the ledger that gave the units gets it. True when nothing that
-        counts is missing any more.
+        The trades that they were for were charged their value, so the ledger that gave the units gets it; of a trade in another
+        currency, what the units are worth in this one. True when nothing that counts is missing any more.
         """
         if self._config.id not in one.deployments:
             return False
         rules = self._guard.rules.get(one.symbol)
         missing, lot = one.ledgers - one.venue, Decimal(0) if rules is None else rules.lot_size
-        for fee in list(self._books.fees.get(one.symbol, [])):
+        quote = self._config.market.quote_of(one.symbol)
+        for fee in list(self._books.fees_in(one.symbol)):
             if missing <= 0:
                 break
             quantity = min(fee.quantity, missing, self._journal.held(one.symbol))
             if quantity <= 0:
+                break
+            price = fee.value / fee.quantity if fee.currency == quote else self._worth(one.symbol)
+            if price is None:
                 break
             entry = LedgerEntry(
                 entry_id=fee.entry_id,
                 symbol=one.symbol,
                 kind=EntryKind.FEE,
                 quantity=-quantity,
-                cash=fee.value * quantity / fee.quantity,
-                price=fee.value / fee.quantity,
+                cash=price * quantity,
+                price=price,
                 note="taken by the venue for fees",
                 by=self._oms.name,
                 time=self._clock.now(),
@@ -165,6 +173,11 @@ class Safety:
                 self._log.info("fee.taken", symbol=one.symbol, quantity=str(quantity), note=entry.note)
         self._books.update()
         return missing <= lot
+
+    def _worth(self, symbol: str) -> Decimal | None:
+        """Return the last known price of a symbol that is held."""
+        position = self._journal.positions().get(symbol)
+        return self._guard.closes.get(symbol, None if position is None else position.average_price)
 
     def sweep_dust(self, at: datetime) -> list[LedgerEntry]:
         """Write off what is left of positions and too little to be sold, and take back what can be sold again; return the

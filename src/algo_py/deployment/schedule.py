@@ -1,8 +1,8 @@
 """When a deployment runs: every so often, at a time of day, or as each bar closes.
 
 A schedule is a value; it hides no clock. `next_fire(after)` is always later than `after`, so that no run is skipped or
-doubled, whatever the daylight-saving time does, and never on a day on which the market is closed. Moments are UTC. Where the days
-that the answer depends on are not known, UnknownDays is raised.
+doubled, whatever the daylight-saving time does, and never on a day on which the market is closed. Moments are UTC. Beyond the
+last day that the calendar knows its assumed days count: no schedule ends for a lack of facts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _HOLIDAYS_IN_A_ROW = 400
 WEEK_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class NoSession(InvalidInput):
+    """The market has no session on the days that were chosen, as far as anybody can say."""
 
 
 class EveryInterval(BaseModel):
@@ -48,7 +52,7 @@ class EveryInterval(BaseModel):
             raise ValueError(f"an interval that is aligned to the clock has no anchor (was {format_time(self.anchor)})")
         return self
 
-    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe, *, provisional: bool = False) -> datetime:
         """Return the first point of the grid after `after` on a trading day."""
         fire = self._point_after(after)
         while not calendar.is_trading_day(fire):
@@ -100,7 +104,7 @@ class AtTime(BaseModel):
             raise ValueError(f"there is no day {unknown[0]!r}, use {', '.join(WEEK_DAYS)}")
         return tuple(day for day in WEEK_DAYS if day in days)
 
-    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe, *, provisional: bool = False) -> datetime:
         """Return the first such moment after `after` on a trading day."""
         zone = ZoneInfo(self.tz)
         # From the day before: a time that is skipped just before midnight comes when the next day has begun.
@@ -110,7 +114,7 @@ class AtTime(BaseModel):
             if fire > after and WEEK_DAYS[day.weekday()] in self.days and calendar.is_trading_day(fire):
                 return fire
             day += timedelta(days=1)
-        raise InvalidInput(f"the market has no session on {', '.join(self.days)}", remedy="Choose other days.")
+        raise NoSession(f"the market has no session on {', '.join(self.days)}", remedy="Choose other days.")
 
     def __str__(self) -> str:
         days = "" if self.days == WEEK_DAYS else f" on {', '.join(self.days)}"
@@ -118,17 +122,22 @@ class AtTime(BaseModel):
 
 
 class OnBarClose(BaseModel):
-    """Runs as each bar of the deployment's timeframe closes, by the market's calendar, after a delay."""
+    """Runs as each bar of the deployment's timeframe is final, by the market's calendar, after a delay.
+
+    Most bars are final as they close. NSE's daily and weekly ones are in the evening, after the exchange's end-of-day run;
+    provisional: run at their close all the same.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["bar_close"] = "bar_close"
     delay_s: int = Field(0, ge=0, le=3600, description="Seconds to wait after the close")
 
-    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe) -> datetime:
-        """Return the first bar close plus the delay that is after `after`."""
+    def next_fire(self, after: datetime, calendar: Calendar, timeframe: Timeframe, *, provisional: bool = False) -> datetime:
+        """Return the first moment at which a bar is final (provisional: closes), plus the delay, that is after `after`."""
         delay = timedelta(seconds=self.delay_s)
-        return calendar.next_bar_close(timeframe, after - delay) + delay
+        following = calendar.next_bar_close if provisional else calendar.next_final
+        return following(timeframe, after - delay) + delay
 
     def __str__(self) -> str:
         return "on bar close" + (f" + {format_duration(timedelta(seconds=self.delay_s))}" if self.delay_s else "")

@@ -21,10 +21,15 @@ class Wanted(StrEnum):
 
 
 class Condition(StrEnum):
-    """Why the last run of a deployment could not do its work."""
+    """Why the last run of a deployment could not do its work, or on what its next one stands."""
 
     NO_DATA = "no data"
     FAILING = "failing"
+    ASSUMED_DAYS = "assumed days"  # nobody has said yet whether the market trades then
+
+    @property
+    def is_bad(self) -> bool:
+        return self is not Condition.ASSUMED_DAYS
 
 
 class State(StrEnum):
@@ -59,6 +64,7 @@ class Status(StrEnum):
     HALTED = "halted"
     FAILING = "failing"
     NO_DATA = "no data"
+    ASSUMED_DAYS = "assumed days"
     WATCHING = "watching"
     LATE = "late"
     STALLED = "stalled"
@@ -161,12 +167,14 @@ def _judge_living(seen: Observation) -> Verdict:
             return _verdict(seen, status, trouble.reason, since=trouble.at)
     if seen.state is State.NEW:
         return _verdict(seen, Status.STARTING)
-    if seen.condition is not None and seen.trouble is not None:
+    if seen.condition is not None and seen.condition.is_bad and seen.trouble is not None:
         return _verdict(seen, Status(seen.condition), seen.trouble.reason, since=seen.trouble.at)
     overdue = timedelta(0) if seen.run_due_at is None else seen.now - seen.run_due_at
     if seen.run_due_at is not None and overdue > seen.late_after:
         reason = f"the run of {seen.run_due_at:%Y-%m-%d %H:%M:%S} UTC has not ended after {_seconds(overdue)}"
         return _verdict(seen, Status.LATE, reason, since=seen.run_due_at)
+    if seen.condition is not None and seen.trouble is not None and seen.state in (State.RUNNING, State.WAITING):
+        return _verdict(seen, Status(seen.condition), seen.trouble.reason, since=seen.trouble.at)
     return _verdict(seen, Status(seen.state))
 
 

@@ -248,6 +248,22 @@ class DeploymentStore:
             bad_runs = sa.select(deployments.c.bad_runs).where(deployments.c.id == deployment_id)
             return int(connection.execute(bad_runs).scalar_one())
 
+    def set_assumed(self, deployment_id: str, reason: str, *, at: datetime) -> None:
+        """Record that the next run stands on an assumed trading day, and why; empty: that it does not any more.
+
+        What keeps runs from their work is worse, and stays on record.
+        """
+        mine = (deployments.c.id == deployment_id) & (deployments.c.condition == Condition.ASSUMED_DAYS)
+        free = (deployments.c.id == deployment_id) & (deployments.c.condition == "")
+        with self._database.write() as connection:
+            if not reason:
+                nothing = {"condition": "", "condition_reason": "", "condition_since": None}
+                connection.execute(deployments.update().where(mine).values(**nothing))
+                return
+            connection.execute(deployments.update().where(mine).values(condition_reason=reason))
+            new = {"condition": Condition.ASSUMED_DAYS, "condition_reason": reason, "condition_since": at}
+            connection.execute(deployments.update().where(free).values(**new))
+
     def bind_account(self, deployment_id: str, account: str) -> str:
         """Record the account that a deployment trades on, unless one is recorded; return the one that it is bound to."""
         row = deployments.c.id == deployment_id
@@ -309,9 +325,12 @@ class DeploymentStore:
 
 def _condition_values(connection: Connection, deployment_id: str, condition: RunCondition, at: datetime) -> dict[str, object]:
     """Return what changes with a run: since when it is so, how many were bad in a row, when the last good one was."""
-    if condition.condition is None:
-        return {"condition": "", "condition_reason": "", "condition_since": None, "good_run_at": at, "bad_runs": 0}
     before = connection.execute(sa.select(deployments.c.condition).where(deployments.c.id == deployment_id)).scalar_one()
+    if condition.condition is None:
+        good: dict[str, object] = {"good_run_at": at, "bad_runs": 0}
+        if before == Condition.ASSUMED_DAYS:
+            return good  # that is of the next run, and `set_assumed` takes it away
+        return good | {"condition": "", "condition_reason": "", "condition_since": None}
     failed = int(condition.condition is Condition.FAILING)
     values: dict[str, object] = {
         "condition": condition.condition,

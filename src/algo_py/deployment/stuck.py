@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from algo_py.clock import Clock
@@ -21,16 +22,25 @@ _AFTER_ITS_LIMIT = timedelta(minutes=5)
 
 
 class StuckOrders:
-    """Looks at the open orders of one deployment, stops that rest aside."""
+    """Looks at the open orders of one deployment, stops that rest aside. `waits` says of an order's id whether it waits for the
+    venue to take it: that one is not stuck."""
 
     def __init__(
-        self, database: Database, config: DeploymentConfig, *, journal: Journal, clock: Clock, log: ExecutionLog
+        self,
+        database: Database,
+        config: DeploymentConfig,
+        *,
+        journal: Journal,
+        clock: Clock,
+        log: ExecutionLog,
+        waits: Callable[[str], bool] = lambda _own_id: False,
     ) -> None:
         self._database = database
         self._config = config
         self._journal = journal
         self._clock = clock
         self._log = log
+        self._waits = waits
         self._told: set[str] = set()
 
     def look(self) -> None:
@@ -39,6 +49,8 @@ class StuckOrders:
         now = self._clock.now()
         for order in opened:
             own_id = order.request.client_order_id
+            if self._waits(own_id):
+                continue
             if own_id not in self._told and now - order.planned_at > self._most(order):
                 self._told.add(own_id)
                 self._log.error(

@@ -39,17 +39,20 @@ _early = ForkServerLauncher(_workspace_of(sys.argv)) if __name__ == "__main__" a
 from algo_py.clock import SystemClock, monotonic_s
 from algo_py.database import Database
 from algo_py.deployment.alert_watch import AlertWatch
+from algo_py.deployment.awake import AwakeClock
 from algo_py.deployment.complaints import Complaints
 from algo_py.deployment.logs import tail_log
 from algo_py.deployment.processes import ProcessLock, is_locked, is_same_process, is_suspended, signal_process
 from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import Conflict, DatabaseReplaced
+from algo_py.market.own_facts import use_files
 from algo_py.orders.records import has_open_orders
 from algo_py.settings import SupervisorSettings, Workspace
 from algo_py.workspace_database import open_workspace_database
 
 _POLL_S = 0.1
+_LONGEST_LOOK_S = 1.0  # a pass over all deployments is shorter, unless it waits for what they wait for, too
 _PAUSE_AFTER_ERROR_S = 1.0
 _WAIT_FOR_OTHER_S = 1.0
 _STAY = "--stay"
@@ -73,7 +76,7 @@ class _Care:
     not_before_s: float = 0.0
     asked_to_stop_s: float | None = None
     heartbeat_at: datetime | None = None
-    heard_s: float = field(default_factory=monotonic_s)
+    heard_s: float | None = None  # on the clock of waking hours; None: not listened to yet
 
 
 class Supervisor:
@@ -88,6 +91,8 @@ class Supervisor:
         self._complaints = Complaints()
         self._alerts = AlertWatch(workspace)
         self._clock = SystemClock()
+        self._awake = AwakeClock(_LONGEST_LOOK_S)
+        self._awake_s = 0.0
         self._care: dict[str, _Care] = {}
         self._stopping = False
         self._has_clients = False
@@ -119,6 +124,7 @@ class Supervisor:
 
     def step(self) -> bool:
         """Look at every deployment once; True when any of them runs or should run."""
+        self._awake_s = self._awake.look()
         rows = self._store.all()
         exit_codes = self._launcher.ended()
         for deployment_id, exit_code in exit_codes.items():
@@ -193,7 +199,7 @@ class Supervisor:
             return
         care.not_before_s = 0.0
         care.asked_to_stop_s = None
-        care.heard_s = monotonic_s()
+        care.heard_s = self._awake_s
         care.launched = True
 
     def _note_crash(self, row: DeploymentRow, care: _Care, exit_code: int | None) -> None:
@@ -242,15 +248,15 @@ class Supervisor:
         """Kill a process that has not beaten for very long, or for long because somebody has stopped it: it may hold the
         database's write lock, and then nobody can write.
 
-        It is restarted like any that died. Silence is counted on a clock that is never set.
+        It is restarted like any that died. Silence counts on a clock that is never set, and only while this process was awake: a
+        machine that slept kept all of them from beating.
         """
         care = self._care_of(row.id)
-        now_s = monotonic_s()
-        if row.heartbeat_at != care.heartbeat_at or row.heartbeat_at is None:
-            care.heartbeat_at, care.heard_s = row.heartbeat_at, now_s
+        if care.heard_s is None or row.heartbeat_at != care.heartbeat_at or row.heartbeat_at is None:
+            care.heartbeat_at, care.heard_s = row.heartbeat_at, self._awake_s
         if row.pid is None or row.pid_created_s is None:
             return
-        silence_s = now_s - care.heard_s
+        silence_s = self._awake_s - care.heard_s
         is_hung = silence_s > self._settings.hung_after_s
         if is_hung or (silence_s > 2 * self._settings.stalled_after_s and is_suspended(row.pid, row.pid_created_s)):
             signal_process(row.pid, row.pid_created_s, signal.SIGKILL)
@@ -284,6 +290,7 @@ def main(arguments: list[str]) -> int:
     """
     stay = _STAY in arguments
     workspace = Workspace(_workspace_of(arguments))
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     lock = _lock(lock_path(workspace), arguments, waits=stay)
     if lock is None:
         return 0

@@ -20,6 +20,7 @@ from algo_py.deployment.account_binding import OtherAccount, bind, short_of_cash
 from algo_py.deployment.alerting import AlertingLog
 from algo_py.deployment.config import DeploymentConfig, LiveClock, Replay
 from algo_py.deployment.feed import Feed, open_feed
+from algo_py.deployment.horizon import HorizonWatch
 from algo_py.deployment.launcher import EXIT_ALREADY_RUNNING, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from algo_py.deployment.live_data import LiveData
 from algo_py.deployment.log_capture import Capture
@@ -34,6 +35,7 @@ from algo_py.deployment.status import State, Wanted
 from algo_py.deployment.store import DeploymentRow, DeploymentStore
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, DatabaseDown, DatabaseReplaced, RateLimited, VenueDown
 from algo_py.finstore import FinStore
+from algo_py.market.own_facts import use_files
 from algo_py.oms import OMS, open_oms
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import from_float
@@ -57,6 +59,7 @@ _KEY_AGAIN_S = 10.0
 
 def live(workspace: Workspace, deployment_id: str, *, pid: int) -> int:
     """Live one deployment in this process until it ends; returns the process's exit code."""
+    use_files(workspace.calendar_file, workspace.derivatives_file)
     folder = workspace.deployments / deployment_id
     try:
         # Never dropped: the lock ends with the process, so that nothing is shown as stopped which still lives.
@@ -104,6 +107,8 @@ class _Life:
             alert_after_bad_runs=self._settings.alert_after_bad_runs,
         )
         self._store.set_process(deployment_id, pid=pid, pid_created_s=created_s(pid), at=self._wall.now())
+        is_live = isinstance(self._config.clock, LiveClock)
+        self._horizon = HorizonWatch(self._config, self._store, self._log) if is_live else None
         self._state = State.NEW
         self._next_beat_s = 0.0
         self._pipeline: Pipeline | None = None
@@ -157,12 +162,13 @@ class _Life:
         self._enter(State.RUNNING if self._clock.now() >= began else State.WAITING, "")
         while True:
             self._next_run = config.next_fire(self._last_fire)
+            self._look_ahead()
             if self._next_run is None:
                 return self._reach_end(pipeline)
             if not self._wait(self._next_run):
                 return self._end_by_request(pipeline)
             if self._clock.now() < self._next_run:
-                continue  # the clock was set back: the next run is another one
+                continue  # the clock was set back, or the market's days have changed: the next run is another one
             if self._state is State.WAITING:
                 self._enter(State.RUNNING, "")
             self._last_fire, missed = self._coalesce(self._next_run)
@@ -215,7 +221,7 @@ class _Life:
         self._log.info("oms.connected", oms=oms.name, account=account.account, cash=str(account.cash))
         bind(self._database, config, account.account, at=self._wall.now(), log=self._log)
         self._runs.credentials_work()
-        for warning in (*account.warnings, *short_of_cash(self._database, config, account)):
+        for warning in (*account.warnings, *short_of_cash(self._database, config, account, venue=oms.name)):
             self._log.warning("oms.warning", reason=warning)
         journal = Journal(
             self._database,
@@ -261,7 +267,7 @@ class _Life:
         while not self._stopping:
             self._beat()
             self._follow()
-            if self._has_been_set_back():
+            if self._has_been_set_back() or self._days_have_changed():
                 return True
             if self._is_paused():
                 self._clock.sleep(_SLICE_S)
@@ -278,6 +284,19 @@ class _Life:
         self._log.warning("clock.set_back", last_run=format_time(self._last_fire))
         self._last_fire = now
         return True
+
+    def _days_have_changed(self) -> bool:
+        """Notice that a file of facts has changed: what is due next is then asked of the calendar anew."""
+        if self._horizon is None or not self._horizon.has_news():
+            return False
+        self._look_ahead()
+        return True
+
+    def _look_ahead(self) -> None:
+        """Mark and tell how far the market's days are known; what goes wrong there keeps no run from its time."""
+        horizon = self._horizon
+        if horizon is not None:
+            self._look_after(lambda: horizon.look(self._next_run, self._clock.now()))
 
     def _is_paused(self) -> bool:
         """Return whether a person has paused a replay; its clock stands still then."""
@@ -351,6 +370,8 @@ class _Life:
         self._runs.once(pipeline, self._clock.now(), 0, close)
         if not left:
             return State.STOPPED, "stopped by request, its positions are closed"
+        if self._pipeline is not None and pipeline.waits:
+            return self._close_when_taken(pipeline)
         reason = f"stopped by request, but NOT closed: {', '.join(left)}{pipeline.why_not_closed}"
         self._log.error("deployment.not_closed", reason=reason)
         if self._pipeline is not None and (pipeline.open_orders or pipeline.watched):
@@ -359,6 +380,20 @@ class _Life:
             self._stopping = False
             if not self._watch_until_nothing_is_open(pipeline, reason, while_wanted=Wanted.STOPPED):
                 return self._end_by_request(pipeline)
+        return State.STOPPED, reason
+
+    def _close_when_taken(self, pipeline: Pipeline) -> tuple[State, str]:
+        """Live on until the venue takes the orders that close: they are journaled, and go out without anybody's doing."""
+        self._log.warning("deployment.closing_waits", reason="; ".join(pipeline.waits))
+        self._store.want(self._config.id, Wanted.STOPPED, at=self._wall.now())
+        self._stopping = False
+        if not self._watch_until_nothing_is_open(pipeline, "stopped by request, closing", while_wanted=Wanted.STOPPED):
+            return self._end_by_request(pipeline)
+        held = pipeline.holdings
+        if not held:
+            return State.STOPPED, "stopped by request, its positions are closed"
+        reason = f"stopped by request, but NOT closed: {', '.join(held)}{pipeline.why_not_closed}"
+        self._log.error("deployment.not_closed", reason=reason)
         return State.STOPPED, reason
 
     def _watch_until_nothing_is_open(self, pipeline: Pipeline, why: str, *, while_wanted: Wanted) -> bool:
@@ -392,7 +427,7 @@ class _Life:
             now = self._clock.now()
             left, is_under_way = pipeline.close_positions(now)
             is_over = monotonic_s() >= deadline_s or (isinstance(self._config.clock, Replay) and end is not None and now >= end)
-            if not left or not is_under_way or is_over:
+            if not left or not is_under_way or is_over or pipeline.waits:
                 return left
             self._clock.sleep_toward(now + self._config.timeframe.delta, _SLICE_S)
 
@@ -402,6 +437,7 @@ class _Life:
         self._next_beat_s = monotonic_s() + self._settings.heartbeat_s
         if not (self._workspace.deployments / self._config.id).is_dir():
             raise _Interrupted  # the workspace was deleted: there is nothing left to live for
+        self._look_ahead()
         try:
             self._store.beat(self._config.id, at=self._wall.now(), next_run_at=self._next_run)
         except FATAL:

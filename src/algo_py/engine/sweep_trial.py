@@ -83,7 +83,7 @@ class Trial:
         except Exception as error:  # the border to the trader's code: a validator may raise anything
             raise StrategyBroken(f"{self._strategy_class.kebab_name()}: {type(error).__name__}: {error}") from error
         with remembering(self._memory):
-            signals = evaluate(_checking(strategy), OwnBars(self._bars))
+            signals = evaluate(_checking(strategy), OwnBars(self._bars), is_guarded=False)
         return self._simulated(signals)
 
     def _simulated(self, signals: Signals) -> Mapping[str, float | int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from algo_py.clock import Clock, monotonic_s
 from algo_py.errors import InvalidInput, RateLimited, VenueDown
+from algo_py.finstore.auction import asked_range, folded
 from algo_py.finstore.bartimes import closed, off_calendar
 from algo_py.finstore.frames import Block, check_blocks, from_us, raw_block, to_us
 from algo_py.finstore.lacks import Times
@@ -27,32 +28,39 @@ _LOOK_S = 0.2
 _T = TypeVar("_T")
 
 
+def _no_times() -> Times:
+    return np.empty(0, dtype=np.int64)
+
+
 class Cancelled(Exception):
     """Somebody asked to stop; nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """What to ask for: the bars `times` of a symbol. `overlap_us` is a stored bar just before them that is asked along."""
+    """What to ask for: the bars `times` of a symbol. `overlap` are stored bars just before them that are asked for along."""
 
     symbol: str
     times: Times
-    overlap_us: int | None = None
+    overlap: Times = field(default_factory=_no_times)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """What a source said about a page, made safe: closed bars of the page, ascending, each once.
 
-    `overlap` is the bar asked along, None when there was none. `unexpected` counts bars that the calendar does not have.
-    `as_of_us` is what the source's clock showed, or ours where that is earlier; None when the source did not say.
+    `overlap` are the bars asked for along. `unexpected` counts bars that the calendar does not have. `as_of_us` is what the
+    source's clock showed, or ours where that is earlier; None when the source did not say. `asked_us` is our clock before it was
+    asked, or the source's where that is earlier: as of then the values hold. `is_final`: whatever the time.
     """
 
     page: Page
     block: Block
-    overlap: Block | None
+    overlap: Block
     unexpected: int
     as_of_us: int | None
+    asked_us: int
+    is_final: bool
 
     @property
     def missing(self) -> Times:
@@ -77,16 +85,19 @@ class Asker:
 
     def ask(self, page: Page) -> Asked:
         """Ask for a page. Raises what the source raises once it does not help to ask again, Cancelled."""
-        start = from_us(page.times[0] if page.overlap_us is None else page.overlap_us)
-        end = from_us(page.times[-1]) + self._timeframe.delta
+        calendar = self._market.calendar_of(page.symbol)
+        first_us = int(page.overlap[0] if len(page.overlap) else page.times[0])
+        start, end = map(from_us, asked_range(calendar, self._timeframe, first_us, int(page.times[-1])))
 
         def once() -> Asked:
+            before = self._clock.now()
             answer = self._source.fetch(self._timeframe, page.symbol, start, end, deadline_s=self._request_deadline_s())
             block, unexpected = self._believed(answer, page.symbol, start, end)
-            overlap = None if page.overlap_us is None else block.between(page.overlap_us, page.overlap_us + 1)
+            overlap = block.rows(np.isin(block.times, page.overlap))
             wanted = block.rows(np.isin(block.times, page.times))
             as_of_us = None if answer.as_of is None else to_us(min(answer.as_of, self._clock.now()))
-            return Asked(page, wanted, overlap if overlap else None, unexpected, as_of_us)
+            asked_us = to_us(before if answer.as_of is None else min(answer.as_of, before))
+            return Asked(page, wanted, overlap, unexpected, as_of_us, asked_us, answer.is_final)
 
         return self._again(page.symbol, once)
 
@@ -132,10 +143,14 @@ class Asker:
             check_blocks({symbol: block})
         except InvalidInput as error:
             raise VenueDown(f"{name} sent what cannot be a bar: {error.message}", remedy="It is asked again later.") from None
-        wrong = off_calendar(self._market, self._timeframe, block.times)
+        calendar = self._market.calendar_of(symbol)
+        block = folded(block, calendar, self._timeframe)
+        if not len(block):
+            return block, 0
+        wrong = off_calendar(calendar, self._timeframe, block.times)
         block = block.rows(~wrong)
         now = self._clock.now() if answer.as_of is None else min(answer.as_of, self._clock.now())
-        return block.rows(closed(self._market, self._timeframe, block.times, to_us(now))), int(wrong.sum())
+        return block.rows(closed(calendar, self._timeframe, block.times, to_us(now))), int(wrong.sum())
 
 
 def _in_order(block: Block, symbol: str, source: str) -> Block:

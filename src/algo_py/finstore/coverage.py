@@ -8,42 +8,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algo_py.finstore.absences import AbsenceLog
-from algo_py.finstore.bartimes import expected_opens, expected_rows
+from algo_py.finstore.bartimes import expected_opens, expected_rows, seemingly_closed
 from algo_py.finstore.damage import OpenLoss, open_losses
-from algo_py.finstore.frames import from_us
+from algo_py.finstore.frames import from_us, union
 from algo_py.finstore.partition import Partition
-from algo_py.finstore.reports import Coverage, Gap
-from algo_py.market import Market, Timeframe
+from algo_py.finstore.reports import Coverage, Gap, Provisional
+from algo_py.market import Calendar, Market, Timeframe
 
 
 def coverage_of(partition: Partition, market: Market, symbol: str) -> Coverage | None:
     """Return the symbol's coverage, None when nothing is stored. The open times are read only when something is missing."""
-    timeframe = partition.layout.timeframe
+    timeframe, calendar = partition.layout.timeframe, market.calendar_of(symbol)
     cases = partition.cases.of(symbol)
-    pending = partition.pending().of(symbol)
+    held = partition.provisional.of(symbol)
+    pending = union([partition.pending().of(symbol), held])
     groups = partition.groups(symbol)
     if groups and not cases and not (len(pending) and pending.times[0] <= groups[-1].last):
         first = groups[0].first
         last = int(pending.times[-1]) if len(pending) else groups[-1].last
         rows = sum(group.rows for group in groups) + len(pending)
-        if rows == expected_rows(market, timeframe, first, last):
-            return Coverage(first=from_us(first), last=from_us(last), rows=rows, gaps=())
+        if rows == expected_rows(calendar, timeframe, first, last):
+            early = provisional_of(partition, calendar, symbol) if len(held) else ()
+            return Coverage(first=from_us(first), last=from_us(last), rows=rows, gaps=(), provisional=early)
     times = partition.read(symbol, times_only=True).times
     if not len(times):
         return None
     losses = open_losses(cases, market, timeframe, symbol, times)
-    gaps = gaps_in(market, timeframe, times, losses, lambda missing: AbsenceLog(partition.layout).reasons(symbol, missing))
-    return Coverage(first=from_us(times[0]), last=from_us(times[-1]), rows=len(times), gaps=gaps)
+    gaps = gaps_in(market, timeframe, symbol, times, losses, lambda lacks: AbsenceLog(partition.layout).reasons(symbol, lacks))
+    early = provisional_of(partition, calendar, symbol) if len(held) else ()
+    return Coverage(first=from_us(times[0]), last=from_us(times[-1]), rows=len(times), gaps=gaps, provisional=early)
+
+
+def provisional_of(partition: Partition, calendar: Calendar, symbol: str) -> tuple[Provisional, ...]:
+    """Return the symbol's provisional bars, ascending."""
+    opens = [from_us(us) for us in partition.held(symbol).times]
+    timeframe = partition.layout.timeframe
+    return tuple(Provisional(open_time=moment, final_at=calendar.final_at(moment, timeframe)) for moment in opens)
 
 
 def gaps_in(
     market: Market,
     timeframe: Timeframe,
+    symbol: str,
     times: NDArray[np.int64],
     losses: Sequence[OpenLoss] = (),
     reasons_of: Callable[[NDArray[np.int64]], Sequence[str]] | None = None,
 ) -> tuple[Gap, ...]:
-    """Return the runs of bars that the market has between the first and the last of `times`, and `times` has not.
+    """Return the runs of bars that the symbol has between the first and the last of `times`, and `times` has not.
 
     Lost bars are looked for beyond the first and the last as well. A run ends where the reason of what is missing changes;
     `reasons_of` gives the reason of each missing bar that is not lost.
@@ -51,8 +62,10 @@ def gaps_in(
     losses = [loss for loss in losses if len(loss.missing)]
     first = min(int(times[0]), *(int(loss.missing[0]) for loss in losses)) if losses else int(times[0])
     last = max(int(times[-1]), *(int(loss.missing[-1]) for loss in losses)) if losses else int(times[-1])
-    expected = expected_opens(market, timeframe, first, last)
+    calendar = market.calendar_of(symbol)
+    expected = expected_opens(calendar, timeframe, first, last)
     missing = np.flatnonzero(~np.isin(expected, times, assume_unique=True))
+    missing = missing[~seemingly_closed(calendar, market.time_zone, expected[missing], times)]
     if not len(missing):
         return ()
     reasons = np.array([""] * len(missing) if reasons_of is None else list(reasons_of(expected[missing])), dtype=object)
@@ -91,7 +104,7 @@ def lost_ranges(partition: Partition, market: Market, symbol: str) -> list[tuple
     if unbounded:
         missing = missing[missing > max(unbounded)]
     if len(missing):
-        expected = expected_opens(market, timeframe, int(missing[0]), int(missing[-1]))
+        expected = expected_opens(market.calendar_of(symbol), timeframe, int(missing[0]), int(missing[-1]))
         place = np.searchsorted(expected, missing)
         runs = np.split(missing, np.flatnonzero(np.diff(place) > 1) + 1)
         ranges += [(int(run[0]), int(run[-1])) for run in runs]

@@ -24,7 +24,7 @@ from algo_py.finstore.frames import from_us, to_us
 from algo_py.finstore.layout import Layout, folder_names
 from algo_py.finstore.parquet import Signature, signature_of
 from algo_py.finstore.reports import LostBars, SetAside
-from algo_py.market import Market, Timeframe
+from algo_py.market import Calendar, Market, Timeframe
 
 FORMAT = 1
 
@@ -175,37 +175,38 @@ class OpenLoss:
 
 def open_losses(cases: Sequence[Case], market: Market, timeframe: Timeframe, symbol: str, times: Times) -> list[OpenLoss]:
     """Return what is not back of a symbol, given the open times that are stored, ascending."""
+    calendar = market.calendar_of(symbol)
     found = [
-        _open_loss(case, lost, market, timeframe, times) for case in cases for lost in case.note.lost if lost.symbol == symbol
+        _open_loss(case, lost, calendar, timeframe, times) for case in cases for lost in case.note.lost if lost.symbol == symbol
     ]
     return [loss for loss in found if loss is not None]
 
 
-def _open_loss(case: Case, lost: Lost, market: Market, timeframe: Timeframe, times: Times) -> OpenLoss | None:
+def _open_loss(case: Case, lost: Lost, calendar: Calendar, timeframe: Timeframe, times: Times) -> OpenLoss | None:
     if lost.settled_at is not None:
         return None
     last_us = to_us(lost.last)
     if lost.first is None:
-        return OpenLoss(case.reason, None, last_us, _before(market, timeframe, times, last_us))
+        return OpenLoss(case.reason, None, last_us, _before(calendar, timeframe, times, last_us))
     first_us = to_us(lost.first)
     there = times[np.searchsorted(times, first_us) : np.searchsorted(times, last_us, side="right")]
     if lost.whole is not None and len(there) >= lost.whole:
         return None
-    expected = expected_opens(market, timeframe, first_us, last_us)
+    expected = expected_opens(calendar, timeframe, first_us, last_us)
     missing = expected[~np.isin(expected, there, assume_unique=True)]
     return OpenLoss(case.reason, first_us, last_us, missing) if len(missing) else None
 
 
-def _before(market: Market, timeframe: Timeframe, times: Times, last_us: int) -> Times:
+def _before(calendar: Calendar, timeframe: Timeframe, times: Times, last_us: int) -> Times:
     """Return what is surely missing when it is not known where the lost bars began: one before the first stored, and holes."""
     if not len(times):
         return times
     start_us = to_us(from_us(times[0]) - _LONGEST_BREAK)
     try:
-        earlier = expected_opens(market, timeframe, start_us, int(times[0]) - 1)[-1:]
+        earlier = expected_opens(calendar, timeframe, start_us, int(times[0]) - 1)[-1:]
     except InvalidInput:  # before the first day that the calendar knows
         earlier = times[:0]
-    expected = expected_opens(market, timeframe, int(times[0]), last_us) if last_us >= times[0] else times[:0]
+    expected = expected_opens(calendar, timeframe, int(times[0]), last_us) if last_us >= times[0] else times[:0]
     return np.concatenate([earlier, expected[~np.isin(expected, times, assume_unique=True)]])
 
 
@@ -224,7 +225,8 @@ def reported(case: Case, market: Market, layout: Layout, stored: Callable[[str],
             first=one.first,
             last=one.last,
             bars=one.bars,
-            is_back=(times := stored(one.symbol)) is not None and _open_loss(case, one, market, layout.timeframe, times) is None,
+            is_back=(times := stored(one.symbol)) is not None
+            and _open_loss(case, one, market.calendar_of(one.symbol), layout.timeframe, times) is None,
         )
         for one in note.lost
     )

@@ -11,8 +11,10 @@ class SymbolFill:
     """What became of one symbol. Counts are bars, but for `requests`.
 
     missing: lacked at the beginning, and not known to be absent. fetched: stored now. absent: the source does not have them.
-    awaited: the source does not have them yet. revised: stored before, and the source now says otherwise (what is stored was
-    kept). unexpected: from the source, but the calendar has no such bar (left out). problem: why it is not complete, else empty.
+    awaited: the source does not have them yet, or not as final ones. revised: stored before, and the source now says otherwise
+    (what is stored was kept). settled: stored before as provisional, and replaced by final ones. seems_closed: of the absent ones
+    those of assumed days without any bar, on which the market seems to be closed. unexpected: from the source, but the calendar
+    has no such bar (left out). problem: why it is not complete, else empty.
     """
 
     missing: int = 0
@@ -20,6 +22,8 @@ class SymbolFill:
     absent: int = 0
     awaited: int = 0
     revised: int = 0
+    settled: int = 0
+    seems_closed: int = 0
     unexpected: int = 0
     requests: int = 0
     problem: str = ""
@@ -52,6 +56,15 @@ class FillReport:
     @property
     def revised(self) -> int:
         return sum(fill.revised for fill in self.by_symbol.values())
+
+    @property
+    def settled(self) -> int:
+        return sum(fill.settled for fill in self.by_symbol.values())
+
+    @property
+    def seems_closed(self) -> bool:
+        """Whether nothing has come for any symbol on assumed days: the market seems to be closed."""
+        return bool(self.by_symbol) and all(fill.seems_closed and not fill.problem for fill in self.by_symbol.values())
 
     @property
     def requests(self) -> int:

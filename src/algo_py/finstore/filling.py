@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -15,19 +15,19 @@ from urllib.parse import quote
 
 import numpy as np
 
-from algo_py.clock import format_time, monotonic_s
+from algo_py.clock import monotonic_s
 from algo_py.errors import AlgoPyError, AuthFailed, Conflict, RateLimited, VenueDown
 from algo_py.finstore.absences import Absence, covering, merged
 from algo_py.finstore.asking import Asked, Asker, Page
-from algo_py.finstore.bartimes import closed, expected_opens
+from algo_py.finstore.bartimes import closed, expected_opens, newest_closed_us, provisional, seemingly_closed
 from algo_py.finstore.coverage import lost_ranges
 from algo_py.finstore.durable import explained, locked, make_folder
 from algo_py.finstore.fill_report import FillProgress, FillReport, SymbolFill
-from algo_py.finstore.frames import COLUMNS, Block, from_us, to_frame, to_us, union
+from algo_py.finstore.frames import Block, from_us, to_frame, to_us, union
 from algo_py.finstore.lacks import Lack, Times, lack_of, pages, runs
+from algo_py.finstore.overlap import LONG_WEEKEND_US, Overlap
 from algo_py.finstore.place import Place
 from algo_py.finstore.reports import AppendCounts
-from algo_py.market import latest_closed_open
 
 _LOOK_S = 0.2
 _LOCK_LOOK_S = 0.5
@@ -35,26 +35,31 @@ _PATIENCE_STEP_S = 1.0
 _LOCKS_AT_ONCE = 32
 _PAGES_EACH = 4
 _UNBOUNDED_S = 7 * 86_400.0
-# A stored close that the source has since moved by more than this fraction was adjusted, as for a split: what follows it would
-# not fit what is stored.
-_ADJUSTED_FRACTION = 0.01
-
 # A source without a clock is not believed to lack what closed so short a while ago by ours, which may be wrong.
 _NEWEST_PART = timedelta(days=1)
-
-_CLOSE = COLUMNS.index("close")
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 
 
+def _no_times() -> Times:
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """What one symbol lacks. `expected` are the bars that the calendar has in the range; last_stored_us is -1 for none."""
+    """What one symbol lacks. `expected` are the bars that the calendar has in the range; last_stored_us is -1 for none.
+
+    overlap: the last stored bars that are final. due: provisional bars whose time has come; they lack. seems_closed: how many of
+    the awaited and absent ones are of assumed days of which no bar is stored.
+    """
 
     lack: Lack
     expected: Times
     last_stored_us: int
+    overlap: Times = field(default_factory=_no_times)
+    due: Times = field(default_factory=_no_times)
+    seems_closed: int = 0
 
 
 class Fill:
@@ -85,6 +90,7 @@ class Fill:
         self._asker = Asker(
             place.source, place.market, place.timeframe, clock=place.clock, deadline_s=self._deadline_s, cancelled=self._cancelled
         )
+        self._overlap = Overlap(place, self._asker)
         self._told = {symbol: SymbolFill() for symbol in sorted(symbols)}
         self._left: dict[str, int] = {}
         self._first_known: set[str] = set()
@@ -94,6 +100,7 @@ class Fill:
         self._unclosed: dict[str, tuple[Times, int]] = {}
         self._look = 0
         self._total = 0
+        self._seem_closed: dict[str, int] = {}
 
     def run(self, patience_s: float) -> FillReport:
         """Fill what can be filled, then wait a little for bars that are late."""
@@ -110,7 +117,19 @@ class Fill:
         finally:
             self._cancelled.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        return FillReport({symbol: replace(told, requests=self._asker.requests[symbol]) for symbol, told in self._told.items()})
+        return FillReport({symbol: self._report(symbol, told) for symbol, told in self._told.items()})
+
+    def _report(self, symbol: str, told: SymbolFill) -> SymbolFill:
+        """Return what became of a symbol. Nobody waits any longer for bars of an assumed day of which not one has come."""
+        closed_bars = self._seem_closed.get(symbol, 0)
+        waited = min(closed_bars, told.awaited)
+        return replace(
+            told,
+            requests=self._asker.requests[symbol],
+            awaited=told.awaited - waited,
+            absent=told.absent + waited,
+            seems_closed=closed_bars,
+        )
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         todo = [symbol for symbol in self._told if self._lacks(symbol)]
@@ -133,6 +152,7 @@ class Fill:
         plan = self._plan(symbol)
         if plan is None:
             return False
+        self._seem_closed[symbol] = plan.seems_closed
         before, left = self._left.get(symbol), len(plan.lack.ask)
         told = replace(self._told[symbol], absent=len(plan.lack.absent), awaited=len(plan.lack.awaited))
         if before is None:
@@ -160,27 +180,35 @@ class Fill:
                 self._fail(symbol, "a damaged file was set aside, and it is not known from when its bars were; name a start")
                 return None
             start_us = min([start_us, *(first for first in lost if first is not None)])
-        now = place.clock.now()
-        newest = latest_closed_open(place.market.calendar, place.timeframe, now)
-        newest_us = to_us(newest) if self._until is None else min(to_us(newest), to_us(self._until) - 1)
-        expected = expected_opens(place.market, place.timeframe, start_us, newest_us) if start_us <= newest_us else stored[:0]
+        now_us = to_us(place.clock.now())
+        calendar = place.market.calendar_of(symbol)
+        newest_us = newest_closed_us(calendar, place.timeframe, now_us)
+        newest_us = newest_us if self._until is None else min(newest_us, to_us(self._until) - 1)
+        expected = expected_opens(calendar, place.timeframe, start_us, newest_us) if start_us <= newest_us else stored[:0]
+        held = place.partition.held(symbol).times
+        due = held[~provisional(calendar, place.timeframe, held, now_us)]
+        stored = stored[~np.isin(stored, due)]
         last_stored_us = int(stored[-1]) if len(stored) else -1
+        overlap = self._overlap.of(symbol, last_stored_us, held)
         if self._is_again:
             todo = expected[expected > self._asked_again_to.get(symbol, -1)]
-            return _Plan(Lack(todo, todo[:0], todo[:0]), expected, last_stored_us)
+            return _Plan(Lack(todo, todo[:0], todo[:0]), expected, last_stored_us, overlap)
         missing = expected[~np.isin(expected, stored)]
         is_unclosed = np.isin(missing, self._unclosed_of(symbol))
         lack = lack_of(
             missing[~is_unclosed],
-            self._absences_of(symbol, to_us(now)),
+            self._absences_of(symbol, now_us),
             timeframe=place.timeframe,
             last_stored_us=last_stored_us,
             began_us=self._began_us,
-            now_us=to_us(now),
+            now_us=now_us,
         ).with_unclosed(missing[is_unclosed], last_stored_us)
         if len(stored) and self._until is None and not len(lack.ask) and not len(lack.awaited):
-            place.complete_to[key] = last_stored_us
-        return _Plan(lack, expected, last_stored_us)
+            place.complete_to[key] = min(last_stored_us, *held.tolist()) if len(held) else last_stored_us
+        later = np.union1d(lack.awaited, lack.absent)
+        later = later[(later > last_stored_us) & ~np.isin(later, due)]
+        closed_bars = int(seemingly_closed(calendar, place.market.time_zone, later, stored).sum())
+        return _Plan(lack, expected, last_stored_us, overlap, due, closed_bars)
 
     def _absences_of(self, symbol: str, now_us: int) -> list[Absence]:
         place = self._place
@@ -214,9 +242,15 @@ class Fill:
 
     def _pages(self, symbol: str, plan: _Plan, longest: timedelta) -> Iterator[Page]:
         for run in runs(plan.lack.ask, plan.expected):
-            is_next = 0 <= plan.last_stored_us < run[0] and self._place.source.rewrites_history
-            for number, times in enumerate(pages(run, longest)):
-                yield Page(symbol, times, plan.last_stored_us if is_next and number == 0 else None)
+            before = plan.overlap[plan.overlap > run[0] - LONG_WEEKEND_US - longest // timedelta(microseconds=2)]
+            if not len(before) or before[-1] >= run[0]:
+                yield from (Page(symbol, times) for times in pages(run, longest))
+                continue
+            # A request is no longer than a page and a long weekend: what the overlap takes beyond that, the first page gives.
+            beyond = timedelta(microseconds=max(0, int(run[0] - before[0]) - LONG_WEEKEND_US))
+            first = next(pages(run, longest - beyond))
+            yield Page(symbol, first, before)
+            yield from (Page(symbol, times) for times in pages(run[len(first) :], longest))
 
     def _without_unborn(self, pool: ThreadPoolExecutor, plans: Mapping[str, _Plan]) -> dict[str, _Plan]:
         """Note as absent what lies before a symbol's first bar at the source, where that spares requests."""
@@ -275,11 +309,15 @@ class Fill:
         now = place.clock.now()
         found: dict[str, Block] = {}
         unexpected: dict[str, int] = {}
+        to_replace: set[str] = set()
         for asked in answers:
             symbol = asked.page.symbol
-            if asked.overlap is not None and self._is_adjusted(symbol, asked.overlap):
+            if len(asked.overlap) and (problem := self._overlap.problem(symbol, asked.overlap)):
+                self._fail(symbol, problem)
                 continue
-            parts = [found.get(symbol, Block.empty()), asked.overlap or Block.empty(), asked.block]
+            if self._overlap.are_all(symbol, asked.page.overlap):
+                to_replace.add(symbol)
+            parts = [found.get(symbol, Block.empty()), asked.overlap, asked.block]
             found[symbol] = union(parts)
             unexpected[symbol] = unexpected.get(symbol, 0) + asked.unexpected
         report = place.store.append(
@@ -288,14 +326,20 @@ class Fill:
             {symbol: to_frame(block) for symbol, block in found.items() if len(block)},
             now=now,
             source=place.source.name,
+            as_of=from_us(min(asked.asked_us for asked in answers)) if answers else None,
+            are_final=all(asked.is_final for asked in answers),
         )
         for symbol, block in found.items():
             counts = report.by_symbol.get(symbol, AppendCounts())
+            if counts.revised and symbol in to_replace:
+                place.store.adopt_revisions(place.market.name, place.timeframe.value, symbol, now=now)
+                counts = replace(counts, revised=0)
             told = self._told[symbol]
             self._told[symbol] = replace(
                 told,
                 fetched=told.fetched + counts.new,
                 revised=told.revised + counts.revised,
+                settled=told.settled + counts.settled,
                 unexpected=told.unexpected + unexpected[symbol],
             )
             mine = [asked for asked in answers if asked.page.symbol == symbol]
@@ -303,6 +347,7 @@ class Fill:
                 self._asked_again_to[symbol] = max(int(asked.page.times[-1]) for asked in mine)
             else:
                 self._note_absent(symbol, mine, block, plans[symbol], to_us(now))
+                self._note_not_final(symbol, block, plans[symbol])
 
     def _note_absent(self, symbol: str, answers: Sequence[Asked], found: Block, plan: _Plan, now_us: int) -> None:
         """Note what did not come. It is final for bars that were asked for before, when later ones were known already.
@@ -321,6 +366,13 @@ class Fill:
         ]
         self._place.absences.add(symbol, self._place.source.name, news)
 
+    def _note_not_final(self, symbol: str, found: Block, plan: _Plan) -> None:
+        """Remember for this look what came again and is not final by the source's clock: it is not asked for once more."""
+        again = np.intersect1d(found.times, plan.due)
+        still = again[np.isin(again, self._place.partition.held(symbol).times)]
+        if len(still):
+            self._unclosed[symbol] = np.union1d(self._unclosed_of(symbol), still), self._look
+
     def _certainly_missing(self, symbol: str, asked: Asked, found: Block, *, last_us: int, now_us: int) -> Times:
         """Return the bars of a page that did not come although they have closed; remember the others for this call.
 
@@ -330,7 +382,7 @@ class Fill:
         place, missing = self._place, asked.page.times[~np.isin(asked.page.times, found.times)]
         has_clock = asked.as_of_us is not None
         until_us = asked.as_of_us if asked.as_of_us is not None else now_us - _NEWEST_PART // timedelta(microseconds=1)
-        is_sure = (missing < last_us) | closed(place.market, place.timeframe, missing, until_us)
+        is_sure = (missing < last_us) | closed(place.market.calendar_of(symbol), place.timeframe, missing, until_us)
         unsure = missing[~is_sure]
         if len(unsure) and has_clock:
             known = self._unclosed_of(symbol)
@@ -339,22 +391,6 @@ class Fill:
             news = [Absence(int(unsure[0]), int(unsure[-1]), now_us, False)]
             self._unsure[symbol] = merged(self._unsure.get(symbol, []), news)
         return missing[is_sure]
-
-    def _is_adjusted(self, symbol: str, overlap: Block) -> bool:
-        """Return whether the source has rewritten the symbol's history beyond a correction; that is then the problem."""
-        us = int(overlap.times[0])
-        stored = self._place.partition.read(symbol, us, us + 1)
-        if not len(stored):
-            return False
-        before, after = float(stored.values[_CLOSE, 0]), float(overlap.values[_CLOSE, 0])
-        if abs(after - before) <= _ADJUSTED_FRACTION * before:
-            return False
-        self._fail(
-            symbol,
-            f"{self._place.source.name} now gives {after:g} for the close of {format_time(from_us(us))}, stored is {before:g}: "
-            "its history was rewritten (as for a split), and newer bars would not fit. Fetch its history again and adopt it",
-        )
-        return True
 
     # Waiting and telling
 

@@ -3,13 +3,14 @@
     market=<m>/timeframe=<t>/symbol=<s>/bars.parquet          a symbol's bars; bars-<year>.parquet below 30 minutes
     market=<m>/timeframe=<t>/_delta/<number>-<token>.parquet   level 1: what one append added, all symbols in one file
     market=<m>/timeframe=<t>/_merged/<number>-<token>.parquet  level 2: several of those in one
+    market=<m>/timeframe=<t>/_provisional/bars.parquet         bars that are not final yet, see `finstore.provisional`
     market=<m>/timeframe=<t>/_revisions/<s>.parquet            other values that a source gave for stored bars; never read as bars
     market=<m>/timeframe=<t>/.lock, _fold                      the writers' lock, and how far they have got
     _damaged/market=<m>/timeframe=<t>/<time>-<token>/          a damaged file that was set aside, and a note of what it held
 
-Bars only ever move down: delta, merged, symbol; a file above is deleted after the file below is on the disk. Readers look from
-the top down. So whatever moves while they read, they meet every bar at least once. Of a bar met twice the lower one counts: the
-two are the same, or the lower one is a revision that was adopted.
+Bars only ever move down: provisional, delta, merged, symbol; a file above is deleted after the file below is on the disk.
+Readers look from the top down. So whatever moves while they read, they meet every bar at least once. Of a bar met twice the lower
+one counts: the two are the same, or the lower one is final, or a revision that was adopted.
 
 The names above a symbol's files are Hive partitions with percent-encoding, which DuckDB, Arrow and Spark read as they are.
 """
@@ -61,6 +62,10 @@ class Layout:
     @property
     def merged(self) -> Path:
         return self._path("", "_merged")
+
+    @property
+    def provisional(self) -> Path:
+        return self.folder / "_provisional"
 
     @property
     def revisions(self) -> Path:

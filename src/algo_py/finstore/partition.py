@@ -16,6 +16,7 @@ from algo_py.finstore.frames import Block, union
 from algo_py.finstore.layout import Layout
 from algo_py.finstore.parquet import Group, InfoCache
 from algo_py.finstore.pending import Pending, load_pending
+from algo_py.finstore.provisional import ProvisionalBars
 from algo_py.finstore.reports import SetAside
 from algo_py.finstore.revisions import RevisionLogs
 from algo_py.market import Market
@@ -24,8 +25,8 @@ from algo_py.market import Market
 class Partition:
     """A reader of one market and timeframe. It keeps footers and pending bars that it has seen; threads may share it.
 
-    Pending bars are looked at first, then a symbol's files from the latest to the earliest; writers go the other way round. A bar
-    that moves meanwhile is therefore met, and no bar is met without those that were stored before it.
+    Provisional and pending bars are looked at first, then a symbol's files from the latest to the earliest; writers go the other
+    way round. A bar that moves meanwhile is therefore met, and no bar is met without those that were stored before it.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -33,6 +34,7 @@ class Partition:
         self.cache = InfoCache()
         self.revisions = RevisionLogs(layout)
         self.cases = Cases(layout)
+        self.provisional = ProvisionalBars(layout)
         self._pending = Pending({}, {})
 
     def pending(self) -> Pending:
@@ -42,13 +44,33 @@ class Partition:
 
     def symbols(self) -> list[str]:
         """Return all symbols with bars, sorted."""
-        return sorted(self.pending().symbols().union(self.layout.symbols_with_folder()))
+        return sorted(self.pending().symbols().union(self.provisional.all(), self.layout.symbols_with_folder()))
 
-    def read(self, symbol: str, start_us: int | None = None, end_us: int | None = None, *, times_only: bool = False) -> Block:
-        """Return the bars with start <= open time < end; with `times_only` the values have no rows."""
+    def held(self, symbol: str) -> Block:
+        """Return the symbol's provisional bars."""
+        block = self.provisional.of(symbol)
+        if not len(block):
+            return block
+        final = self.read(symbol, int(block.times[0]), int(block.times[-1]) + 1, times_only=True, final_only=True)
+        return block.rows(~np.isin(block.times, final.times, assume_unique=True))
+
+    def read(
+        self,
+        symbol: str,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        *,
+        times_only: bool = False,
+        final_only: bool = False,
+    ) -> Block:
+        """Return the bars with start <= open time < end; with `times_only` the values have no rows.
+
+        With `final_only` provisional bars are left out.
+        """
+        held = Block.empty() if final_only else self.provisional.of(symbol).between(start_us, end_us)
         pending = self.pending().of(symbol).between(start_us, end_us)
         if times_only:
-            pending = Block(pending.times, pending.values[:0])
+            held, pending = (Block(block.times, block.values[:0]) for block in (held, pending))
 
         def choose(groups: tuple[Group, ...]) -> range:
             first = 0 if start_us is None else bisect.bisect_left(groups, start_us, key=lambda group: group.last)
@@ -59,10 +81,11 @@ class Partition:
             self._read_file(file, choose, times_only=times_only)
             for file in reversed(self.layout.chunks(symbol, start_us, end_us))
         ]
-        return union([union(reversed(parts)).between(start_us, end_us), pending])
+        return union([union(reversed(parts)).between(start_us, end_us), pending, held])
 
     def tail(self, symbol: str, rows: int, end_us: int | None = None) -> Block:
         """Return the last `rows` bars that open before `end_us`."""
+        held = self.provisional.of(symbol).between(None, end_us)
         pending = self.pending().of(symbol).between(None, end_us)
         parts: list[Block] = []
         wanted = rows
@@ -82,7 +105,7 @@ class Partition:
             wanted -= len(part)
             if wanted <= 0:
                 break
-        return union([union(reversed(parts)), pending]).tail(rows)
+        return union([union(reversed(parts)), pending, held]).tail(rows)
 
     def groups(self, symbol: str, start_us: int | None = None, end_us: int | None = None) -> list[Group]:
         """Return the row groups of the symbol's own files that may hold bars of [start, end), ascending, without reading them."""

@@ -64,9 +64,10 @@ class _Series:
 
     def spans(self) -> list[tuple[int, int]]:
         """Return the first and last open time of what is pending and of each row group; pending first, since bars move down."""
-        pending = self.place.partition.pending().of(self.symbol).times
-        groups = [(group.first, group.last) for group in self.place.partition.groups(self.symbol)]
-        return [*groups, (int(pending[0]), int(pending[-1]))] if len(pending) else groups
+        partition = self.place.partition
+        above = [partition.provisional.of(self.symbol).times, partition.pending().of(self.symbol).times]
+        groups = [(group.first, group.last) for group in partition.groups(self.symbol)]
+        return [*groups, *((int(times[0]), int(times[-1])) for times in above if len(times))]
 
 
 def answer(query: str, places: Sequence[Place]) -> pd.DataFrame:

@@ -10,20 +10,22 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendCounts:
-    """What became of the bars of one symbol; their sum is the number of bars given."""
+    """What became of the bars of one symbol; their sum is the number of bars given, those of an auction counting as one."""
 
     new: int = 0
     repeated: int = 0
     revised: int = 0
     forming: int = 0
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AppendReport:
     """What became of the bars given to an append.
 
-    new: stored now. repeated: stored before, with the same values. revised: stored before with other values, which were kept.
-    forming: not closed yet, not stored. The four properties are sums over the symbols.
+    new: stored now. repeated: stored before, with the same values, or still provisional. revised: stored before with other
+    values, which were kept. forming: not closed yet, not stored. settled: stored before as provisional, and final now. The
+    properties are sums over the symbols.
     """
 
     by_symbol: Mapping[str, AppendCounts]
@@ -44,6 +46,10 @@ class AppendReport:
     def forming(self) -> int:
         return sum(counts.forming for counts in self.by_symbol.values())
 
+    @property
+    def settled(self) -> int:
+        return sum(counts.settled for counts in self.by_symbol.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
@@ -59,16 +65,26 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provisional:
+    """A stored bar that is not final: its open time, and from when on it can be asked for again to become so."""
+
+    open_time: datetime
+    final_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """What is stored of a symbol: open times of the first and the last bar, the number of bars, and what is missing between.
 
-    Bars that were lost with a damaged file are gaps too, before the first and after the last bar as well.
+    Bars that were lost with a damaged file are gaps too, before the first and after the last bar as well. A day that is only
+    assumed to be one of trading, and of which nothing is stored, is none. provisional: which bars are not final.
     """
 
     first: datetime
     last: datetime
     rows: int
     gaps: tuple[Gap, ...]
+    provisional: tuple[Provisional, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from algo_py.errors import Damaged, InvalidInput
-from algo_py.finstore.bartimes import expected_opens, off_calendar
-from algo_py.finstore.check import check_file, check_partition
+from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.check import check_file, check_partition, never_on_calendar
 from algo_py.finstore.damage import Case, Lost, Note
 from algo_py.finstore.durable import keep_durably, remove_durably, remove_leftovers, write_all_durably, writing
 from algo_py.finstore.files import bars_by_symbol, bars_of, encode_bars, encode_delta, read_bars
@@ -171,7 +171,7 @@ class Setter:
         """Return the bars of a sound row group that can be bars, in order; note those that cannot."""
         is_bad = unusable(block)
         try:
-            is_bad |= off_calendar(self._market, self._layout.timeframe, block.times)
+            is_bad |= never_on_calendar(self._market, self._layout.timeframe, symbol, block.times)
         except InvalidInput:  # before the first day that the calendar knows
             is_bad[:] = True
         if is_bad.any():
@@ -190,7 +190,7 @@ class Setter:
             stored = np.unique(np.concatenate(parts))
             if stored[0] > newest_us:
                 continue
-            expected = expected_opens(self._market, self._layout.timeframe, int(stored[0]), newest_us)
+            expected = expected_opens(self._market.calendar_of(symbol), self._layout.timeframe, int(stored[0]), newest_us)
             missing = expected[~np.isin(expected, stored, assume_unique=True)]
             if 0 < len(missing) <= _SUSPECT_BARS:
                 suspects.append(Lost(symbol=symbol, first=from_us(missing[0]), last=from_us(missing[-1])))

@@ -12,7 +12,7 @@ from algo_py.clock import as_utc, format_time
 from algo_py.errors import InvalidInput, NoData
 from algo_py.finstore.check import check_partition
 from algo_py.finstore.coverage import coverage_of, lost_ranges
-from algo_py.finstore.frames import Block, from_frames, to_frame, to_us
+from algo_py.finstore.frames import Block, from_frames, from_us, to_frame, to_us
 from algo_py.finstore.layout import Layout, partition_values
 from algo_py.finstore.no_data import bars_set_aside, no_bars
 from algo_py.finstore.partition import Partition
@@ -59,15 +59,26 @@ class FinStore:
         return to_frame(self._some(block, market, timeframe, symbol, None, end))
 
     def append(
-        self, market: str, timeframe: str, frames: Mapping[str, pd.DataFrame], *, now: datetime, source: str = ""
+        self,
+        market: str,
+        timeframe: str,
+        frames: Mapping[str, pd.DataFrame],
+        *,
+        now: datetime,
+        source: str = "",
+        as_of: datetime | None = None,
+        are_final: bool = False,
     ) -> AppendReport:
         """Store the bars that are closed at `now` and not stored yet, and report on all of them.
 
         Frames are as `read` returns them; the index may have any unit. Nothing is stored when any frame is refused
-        (InvalidInput); one without rows brings nothing. A stored bar is never changed: other values for it are a revision, logged
-        with `source`, where they come from (see `revisions`). When this returns, the bars are on the disk; after an error or a
-        crash the same call can be repeated. New bars are stored together or not at all; only a load of history (500 bars or more
-        a symbol) is stored symbol by symbol. Raises Conflict when another writer holds the lock too long, Refused when the disk
+        (InvalidInput); one without rows brings nothing. What is stamped within a closing auction becomes its one bar (see
+        `finstore.auction`). A stored bar is never changed: other values for it are a revision, logged with `source`, where they
+        come from (see `revisions`). But a bar that was not final by the market's calendar at `as_of` (when it was asked for;
+        None: `now`) is stored as provisional, unless it is said that they `are_final`: it is replaced when it comes again after
+        its time. When this returns, the bars are on the disk; after an error or a crash the same call can be repeated. New bars
+        are stored together or not at all, provisional ones apart from final ones; only a load of history (500 bars or more a
+        symbol) is stored symbol by symbol. Raises Conflict when another writer holds the lock too long, Refused when the disk
         does not take it, Damaged when bars to compare with, or a log of revisions, are not as they were written.
         """
         now_us = to_us(now)
@@ -78,7 +89,16 @@ class FinStore:
         blocks = from_frames(frames)
         if not blocks:
             return AppendReport({})
-        return AppendReport(self._writer(partition, market).append(blocks, now_us, source=source))
+        writer = self._writer(partition, market)
+        counts = writer.append(blocks, now_us, source=source, as_of_us=_bound(as_of), are_final=are_final)
+        return AppendReport(counts)
+
+    def provisional(self, market: str, timeframe: str, symbol: str) -> tuple[datetime, ...]:
+        """Return the open times of the symbol's bars that are stored and not final, ascending. `read` returns them all the same.
+
+        A bar stays provisional until it has come again after its time (`Calendar.final_at`); within a day none is.
+        """
+        return tuple(from_us(us) for us in self._partition(market, timeframe).held(symbol).times)
 
     def revisions(self, market: str, timeframe: str, symbol: str | None = None) -> pd.DataFrame:
         """Return the other values that were offered for stored bars, of one symbol or of all, in the order they were seen.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from algo_py.errors import Damaged
-from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error
+from algo_py.finstore.auction import folded
+from algo_py.finstore.bartimes import closed, off_calendar, off_calendar_error, provisional
 from algo_py.finstore.damage import settled
 from algo_py.finstore.durable import remove_leftovers, write_all_durably, write_durably, write_hint, writing
 from algo_py.finstore.files import encode_bars, encode_delta, read_bars
@@ -21,7 +23,7 @@ from algo_py.finstore.partition import Partition
 from algo_py.finstore.pending import Pending, PendingFile, gathered
 from algo_py.finstore.reports import AppendCounts
 from algo_py.finstore.revisions import Offer
-from algo_py.market import Market
+from algo_py.market import Calendar, Market
 
 LOCK_TIMEOUT_S = 30.0
 
@@ -47,11 +49,26 @@ class Writer:
         self._market = market
         self._lock_timeout_s = lock_timeout_s
 
-    def append(self, blocks: Mapping[str, Block], now_us: int, *, source: str = "") -> dict[str, AppendCounts]:
-        """Store the closed bars that are new, log the revisions; return what became of each symbol's bars."""
-        candidates = self._closed(blocks, now_us)
+    def append(
+        self, blocks: Mapping[str, Block], now_us: int, *, source: str = "", as_of_us: int | None = None, are_final: bool = False
+    ) -> dict[str, AppendCounts]:
+        """Store the closed bars that are new, log the revisions; return what became of each symbol's bars.
+
+        Bars that were not final at `as_of_us` (None: at `now_us`) are stored as provisional, unless all `are_final`.
+        """
+        calendars = {symbol: self._market.calendar_of(symbol) for symbol in blocks}
+        blocks = {symbol: folded(block, calendars[symbol], self._layout.timeframe) for symbol, block in blocks.items()}
+        candidates = self._closed(blocks, calendars, now_us)
+        early: dict[str, Block] = {}
+        if not (self._layout.timeframe.is_intraday or are_final):
+            early = self._early(candidates, calendars, now_us if as_of_us is None else as_of_us)
+            candidates = {
+                symbol: block.rows(~np.isin(block.times, early[symbol].times)) if symbol in early else block
+                for symbol, block in candidates.items()
+            }
         with self._writing():
             pending = self._partition.pending()
+            held = self._partition.provisional.all()
             fresh: dict[str, Block] = {}
             offers: dict[str, Offer] = {}
             counts: dict[str, AppendCounts] = {}
@@ -62,11 +79,13 @@ class Writer:
                 if offer is not None:
                     offers[symbol] = offer
                     revised = int(offer.differs.sum())
+                settled = int(np.isin(fresh[symbol].times, held[symbol].times).sum()) if symbol in held else 0
                 counts[symbol] = AppendCounts(
-                    new=len(fresh[symbol]),
+                    new=len(fresh[symbol]) - settled,
                     repeated=len(block) - len(fresh[symbol]) - revised,
                     revised=revised,
-                    forming=len(blocks[symbol]) - len(block),
+                    forming=len(blocks[symbol]) - len(block) - (len(early[symbol]) if symbol in early else 0),
+                    settled=settled,
                 )
             is_crowd = sum(len(block) for block in fresh.values()) > _DELTA_ROWS_MAX
             bulk_rows = _BULK_ROWS_IN_A_CROWD if is_crowd else _BULK_ROWS
@@ -80,6 +99,8 @@ class Writer:
                 self._maintain()
             if offers:
                 self._log(offers, now_us, source)
+            if early or held:
+                self._hold(early, held, candidates, counts)
         return counts
 
     def adopt(self, symbol: str, now_us: int) -> int:
@@ -91,7 +112,8 @@ class Writer:
             offered = log.waiting()
             if not len(offered):
                 return 0
-            stored = self._partition.read(symbol, int(offered.times[0]), int(offered.times[-1]) + 1, times_only=True)
+            first_us, end_us = int(offered.times[0]), int(offered.times[-1]) + 1
+            stored = self._partition.read(symbol, first_us, end_us, times_only=True, final_only=True)
             offered = offered.rows(np.isin(offered.times, stored.times, assume_unique=True))
             # Bars that are pending come along: in its own file a bar counts before those above.
             write_all_durably(self._contents(symbol, self._partition.pending().of(symbol), instead=offered))
@@ -117,19 +139,64 @@ class Writer:
                 self._fold()
                 is_left = any(name <= last for name in self._partition.pending().merged)
 
-    def _closed(self, blocks: Mapping[str, Block], now_us: int) -> dict[str, Block]:
-        """Return the closed bars of each symbol, after refusing bars that the market does not have."""
+    def _closed(self, blocks: Mapping[str, Block], calendars: Mapping[str, Calendar], now_us: int) -> dict[str, Block]:
+        """Return the closed bars of each symbol, after refusing bars that its calendar does not have.
+
+        Symbols that trade alike are looked at together: most calls bring one bar for many.
+        """
         timeframe = self._layout.timeframe
-        times = np.unique(np.concatenate([block.times for block in blocks.values()]))
-        if not len(times):
-            return dict(blocks)
-        wrong = off_calendar(self._market, timeframe, times)
-        if wrong.any():
-            us = int(times[np.argmax(wrong)])
-            raise off_calendar_error(self._market, timeframe, next(s for s, b in blocks.items() if us in b.times), us)
-        done = times[closed(self._market, timeframe, times, now_us)]
-        last = done[-1] if len(done) else -1
-        return {symbol: block.between(None, int(last) + 1) for symbol, block in blocks.items()}
+        last_closed: dict[Calendar, int] = {}
+        for calendar in dict.fromkeys(calendars.values()):
+            own = [block.times for symbol, block in blocks.items() if calendars[symbol] is calendar]
+            times = np.unique(np.concatenate(own))
+            if not len(times):
+                last_closed[calendar] = -1
+                continue
+            wrong = off_calendar(calendar, timeframe, times)
+            if wrong.any():
+                us = int(times[np.argmax(wrong)])
+                symbol = next(s for s, b in blocks.items() if calendars[s] is calendar and us in b.times)
+                raise off_calendar_error(self._market, timeframe, symbol, us)
+            done = times[closed(calendar, timeframe, times, now_us)]
+            last_closed[calendar] = int(done[-1]) if len(done) else -1
+        return {symbol: block.between(None, last_closed[calendars[symbol]] + 1) for symbol, block in blocks.items()}
+
+    def _early(self, blocks: Mapping[str, Block], calendars: Mapping[str, Calendar], as_of_us: int) -> dict[str, Block]:
+        """Return the bars that were not final yet at a moment, of the symbols that have some."""
+        since: dict[Calendar, int] = {}
+        for calendar in dict.fromkeys(calendars.values()):
+            own = [block.times for symbol, block in blocks.items() if calendars[symbol] is calendar]
+            times = np.unique(np.concatenate(own))
+            not_final = times[provisional(calendar, self._layout.timeframe, times, as_of_us)]
+            if len(not_final):
+                since[calendar] = int(not_final[0])  # whatever is newer is not final either
+        return {
+            symbol: block.between(since[calendar], None)
+            for symbol, block in blocks.items()
+            if (calendar := calendars[symbol]) in since and len(block) and block.times[-1] >= since[calendar]
+        }
+
+    def _hold(
+        self,
+        early: Mapping[str, Block],
+        held: Mapping[str, Block],
+        final: Mapping[str, Block],
+        counts: dict[str, AppendCounts],
+    ) -> None:
+        """Replace the provisional bars by those that came now, and leave out the ones that are final; count them."""
+        together: dict[str, Block] = {}
+        for symbol in {**held, **early}:
+            before, news = held.get(symbol, Block.empty()), early.get(symbol, Block.empty())
+            if len(news):
+                span = int(news.times[0]), int(news.times[-1]) + 1
+                known = self._partition.read(symbol, *span, times_only=True, final_only=True).times
+                is_new = int((~np.isin(news.times, np.union1d(known, before.times))).sum())
+                count = counts[symbol]
+                counts[symbol] = replace(count, new=count.new + is_new, repeated=count.repeated + len(news) - is_new)
+                news = news.rows(~np.isin(news.times, known))  # what is final is not taken back
+            left = union([news, before])
+            together[symbol] = left.rows(~np.isin(left.times, final[symbol].times)) if symbol in final else left
+        self._partition.provisional.write(together)
 
     def _overlapping(self, blocks: Mapping[str, Block], pending: Pending) -> list[PendingFile]:
         """Return the pending files that may hold some of these bars."""
@@ -143,7 +210,7 @@ class Writer:
         first, end = int(block.times[0]), int(block.times[-1]) + 1
         if not any(symbol in file.blocks for file in overlapping) and not self._partition.groups(symbol, first, end):
             return block, None
-        stored = self._partition.read(symbol, first, end)
+        stored = self._partition.read(symbol, first, end, final_only=True)
         known, rows_new, rows_stored = np.intersect1d(block.times, stored.times, assume_unique=True, return_indices=True)
         if not len(known):
             return block, None

@@ -12,6 +12,7 @@ from algo_py.errors import InvalidInput, NotFound
 from algo_py.market.calendars import AlwaysOpen, Calendar
 from algo_py.market.instruments import Instrument
 from algo_py.market.nse import nse_calendar
+from algo_py.market.quotes import mixed_quotes, parts_of
 from algo_py.market.universe import UniverseCalendar
 
 
@@ -19,6 +20,8 @@ from algo_py.market.universe import UniverseCalendar
 class Market:
     """What holds for every symbol of one market; `fees` and `slippage` are fractions of notional.
 
+    quote_currency: what symbols are paid for in that do not say it themselves, and what a form shows before one is chosen; the
+    currency of a symbol is `quote_of`, that of a universe `quote_over`. default_rules are in it.
     plausible_move_fraction: a price that is farther from the last close than this is not believed: it was split, or is nonsense.
     hours: the calendar of a symbol; of None, of the market's ordinary symbols.
     """
@@ -49,6 +52,26 @@ class Market:
         calendars = tuple(dict.fromkeys(self.hours(symbol) for symbol in symbols))
         return calendars[0] if len(calendars) == 1 else UniverseCalendar(calendars)
 
+    def quote_of(self, symbol: str) -> str:
+        """Return the currency that a symbol is paid for in: BTC of ETH/BTC."""
+        return parts_of(symbol, self.quote_currency)[1]
+
+    def asset_of(self, symbol: str) -> str:
+        """Return what an account holds after a symbol was bought: ETH of ETH/BTC, and of ETH/USDT too."""
+        return parts_of(symbol, self.quote_currency)[0]
+
+    def quotes_of(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        """Return the currencies that symbols are paid for in, each once, in the symbols' order."""
+        return tuple(dict.fromkeys(self.quote_of(symbol) for symbol in symbols))
+
+    def quote_over(self, symbols: Iterable[str]) -> str:
+        """Return the one quote currency of a universe; of no symbols, the market's own. Raises InvalidInput for several."""
+        symbols = tuple(symbols)
+        quotes = self.quotes_of(symbols) or (self.quote_currency,)
+        if len(quotes) > 1:
+            raise mixed_quotes((symbol, self.quote_of(symbol)) for symbol in symbols)
+        return quotes[0]
+
     def check_symbol(self, symbol: str) -> str:
         """Return `symbol` if it is spelled as this market spells them; whether it exists there is not known here."""
         if not self.symbol_pattern.fullmatch(symbol):
@@ -58,14 +81,18 @@ class Market:
         return symbol
 
     def instrument(self, symbol: str) -> Instrument:
-        """Return the order rules to assume for `symbol` as long as the exchange's own are not known."""
+        """Return the order rules to assume for `symbol` as long as the exchange's own are not known.
+
+        Tick and least value are amounts of the market's own currency: of a symbol in another one they are not known, so none.
+        """
         rules = self.default_rules
+        is_own = self.quote_of(symbol) == self.quote_currency
         return Instrument(
             symbol=self.check_symbol(symbol),
-            tick_size=rules.tick_size,
+            tick_size=rules.tick_size if is_own else Decimal(0),
             lot_size=rules.lot_size,
             quantity_min=rules.quantity_min,
-            notional_min=rules.notional_min,
+            notional_min=rules.notional_min if is_own else Decimal(0),
             quantity_max=rules.quantity_max,
             market_quantity_max=rules.market_quantity_max,
         )

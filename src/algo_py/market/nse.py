@@ -6,7 +6,7 @@ The later source wins, and each day says where it comes from. Beyond the last da
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from algo_py.market.calendars import Session
 from algo_py.market.derivatives import Listed
 from algo_py.market.facts import record_on
-from algo_py.market.own_facts import OwnMarket, own_facts
+from algo_py.market.own_facts import OwnDay, own_facts
 from algo_py.market.phases import (
     CAS_FIRST_DAY,
     NSE_SHARE,
@@ -31,6 +31,8 @@ MARKET_NAME: Final = "indian_equity"
 ZONE: Final = ZoneInfo("Asia/Kolkata")
 _FIRST_DAY: Final = date(2015, 1, 1)
 _FRIDAY: Final = 4
+_OWN_FILE: Final = "config/calendar.toml"
+_WEEKLY_RULE: Final = "the weekly rule"
 
 # Sessions a year, the mean of 2021 to 2025 with the extra ones.
 SESSIONS_PER_YEAR: Final = 248.0
@@ -91,30 +93,22 @@ def nse_calendar(symbol: str | None = None) -> SessionCalendar:
     The same object for shares that trade alike, as long as no file of facts changes. Its first use costs half a second, for
     exchange-calendars.
     """
-    own = own_facts()
-    stretches = () if symbol is None else own.listings.get(symbol, ())
+    facts = own_facts()
+    stretches = () if symbol is None else facts.listings.get(symbol, ())
     # What was before closing auctions began makes no difference, and shares that differ in nothing else share a calendar.
     auctioned = tuple(s for s in stretches if s.until is None or s.until >= CAS_FIRST_DAY)
-    return _built(_Hashed(own.of(MARKET_NAME)), tuple(_clipped(stretch) for stretch in auctioned))
+    own = facts.of(MARKET_NAME)
+    return _built(own.days, own.known_through, tuple(_clipped(stretch) for stretch in auctioned))
+
+
+def shipped_calendar() -> SessionCalendar:
+    """Return NSE's calendar as it is shipped, without what a person has written down."""
+    return _built((), None, ())
 
 
 def exchange_days() -> tuple[tuple[date, ...], date, str]:
     """Return the sessions that exchange-calendars has for NSE, the last day that it knows, and its name and version."""
     return _exchange_days()
-
-
-class _Hashed:
-    """A market's own facts by identity: they are the same object until the file changes."""
-
-    def __init__(self, own: OwnMarket) -> None:
-        self.own = own
-        self._key = (own.days, own.known_through)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and other._key == self._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
 
 
 def _clipped(stretch: Listed) -> Listed:
@@ -136,59 +130,55 @@ def _exchange_days() -> tuple[tuple[date, ...], date, str]:
 
 
 @lru_cache(maxsize=16)
-def _built(hashed: _Hashed, with_derivatives: tuple[Listed, ...]) -> SessionCalendar:
-    own = hashed.own
-    days, last_day, source = _exchange_days()
-    ordinary: dict[date, _Hours | None] = dict.fromkeys(days)
-    special: dict[date, _Hours] = dict(_EXTRA_SESSIONS)
-    for day in own.days:
-        hours = None if day.opens is None or day.closes is None else (day.opens, day.closes)
-        special[day.day] = _Hours(day.name, day.source or "config/calendar.toml", hours)
-    if own.known_through is not None and own.known_through > last_day:
+def _built(own_days: tuple[OwnDay, ...], own_known_through: date | None, with_derivatives: tuple[Listed, ...]) -> SessionCalendar:
+    ordinary, last_day, library = _exchange_days()
+    written_from = last_day + timedelta(days=1)
+    if own_known_through is not None and own_known_through > last_day:
         # Somebody has written down all holidays up to that day: what is not among them is known to be an ordinary day.
-        written = ((last_day + timedelta(days=n)) for n in range(1, (own.known_through - last_day).days + 1))
-        ordinary.update(dict.fromkeys(day for day in written if day.weekday() <= _FRIDAY))
-        last_day = own.known_through
+        written = (last_day + timedelta(days=n) for n in range(1, (own_known_through - last_day).days + 1))
+        ordinary = (*ordinary, *filter(_is_week_day, written))
+        last_day = own_known_through
+    special = _EXTRA_SESSIONS | {day.day: _own_hours(day) for day in own_days}
 
-    def session_of(day: date, known_source: str | None) -> Session | None:
+    def session_of(day: date) -> Session | None:
         hours = special.get(day)
-        if hours is not None and hours.hours is None:
-            return None
         if hours is not None and hours.hours != _WHOLE_DAY:
-            return _special(day, hours)
-        name, source = (hours.name, hours.source) if hours is not None else ("", known_source or "the weekly rule")
+            return None if hours.hours is None else _special(day, *hours.hours, hours)
         rules = NSE_SHARE_WITH_DERIVATIVES if any(stretch.holds_on(day) for stretch in with_derivatives) else NSE_SHARE
-        is_known = known_source is not None or hours is not None
-        return _ordinary(day, record_on(rules, day).value, name, source, is_known=is_known)
+        rule = record_on(rules, day).value
+        if hours is not None:
+            return _ordinary(day, rule, hours.name, hours.source)
+        if day > last_day:
+            return _ordinary(day, rule, "", _WEEKLY_RULE, is_known=False)
+        return _ordinary(day, rule, "", library if day < written_from else _OWN_FILE)
 
-    written_source = {day.day for day in own.days}
-    all_days = sorted({*ordinary, *(day for day in special if day <= last_day)})
-    sessions = [
-        session
-        for day in all_days
-        if (session := session_of(day, source if day not in written_source else "config/calendar.toml")) is not None
-    ]
-
-    def assume(day: date) -> Session | None:
-        return session_of(day, None) if day.weekday() <= _FRIDAY or day in special else None
-
+    days = sorted({*ordinary, *(day for day in special if day <= last_day)})
     return SessionCalendar(
         ZONE,
-        sessions,
+        [session for session in map(session_of, days) if session is not None],
         sessions_per_year=SESSIONS_PER_YEAR,
         last_day=last_day,
-        assume=assume,
+        assume=lambda day: session_of(day) if _is_week_day(day) or day in special else None,
         settled_at=SETTLED_AT,
         closed={day: (hours.name, hours.source) for day, hours in special.items() if hours.hours is None},
-        source=source,
+        source=library,
     )
+
+
+def _is_week_day(day: date) -> bool:
+    return day.weekday() <= _FRIDAY
+
+
+def _own_hours(day: OwnDay) -> _Hours:
+    hours = None if day.opens is None or day.closes is None else (day.opens, day.closes)
+    return _Hours(day.name, day.source or _OWN_FILE, hours)
 
 
 def _at(day: date, moment: time) -> datetime:
     return datetime.combine(day, moment, ZONE).astimezone(UTC)
 
 
-def _ordinary(day: date, rule: DayRule, name: str, source: str, *, is_known: bool) -> Session:
+def _ordinary(day: date, rule: DayRule, name: str, source: str, *, is_known: bool = True) -> Session:
     (continuous,) = rule.of_kind(PhaseKind.CONTINUOUS)
     auction = None
     if rule.auction is not None:
@@ -200,12 +190,11 @@ def _ordinary(day: date, rule: DayRule, name: str, source: str, *, is_known: boo
     )
 
 
-def _special(day: date, hours: _Hours) -> Session:
+def _special(day: date, opens: time, closes: time, hours: _Hours) -> Session:
     """Return a session that is not a whole day: of its phases only continuous trading is known beforehand."""
-    (opens, closes) = hours.hours or _WHOLE_DAY
     (continuous,) = NSE_SHARE[0].value.of_kind(PhaseKind.CONTINUOUS)
-    rule = PhaseRule(continuous.name, continuous.kind, opens, closes, continuous.takes, continuous.matching)
-    return Session(day, _at(day, opens), _at(day, closes), (_phase(day, rule),), None, hours.name, hours.source)
+    phase = _phase(day, replace(continuous, start=opens, end=closes))
+    return Session(day, phase.start, phase.end, (phase,), None, hours.name, hours.source)
 
 
 def _phase(day: date, rule: PhaseRule) -> Phase:

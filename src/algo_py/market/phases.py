@@ -94,10 +94,10 @@ class DayRule:
         return tuple(phase for phase in self.phases if phase.kind is kind)
 
 
-def _pre_open_before(start: time = time(9)) -> tuple[PhaseRule, ...]:
+def _pre_open_before() -> tuple[PhaseRule, ...]:
     kind = PhaseKind.PRE_OPEN
     return (
-        PhaseRule("pre-open: order entry", kind, start, time(9, 8), _LIMIT_AND_MARKET, Matching.AUCTION, time(9, 7)),
+        PhaseRule("pre-open: order entry", kind, time(9), time(9, 8), _LIMIT_AND_MARKET, Matching.AUCTION, time(9, 7)),
         PhaseRule("pre-open: matching and transition", kind, time(9, 8), time(9, 15), _NO_ORDERS, Matching.NONE),
     )
 

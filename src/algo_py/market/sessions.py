@@ -18,6 +18,8 @@ from algo_py.market.timeframes import Timeframe
 
 # How far beyond the last known day sessions are laid out at a time.
 _STRETCH: Final = timedelta(days=400)
+# What a session that ends late has at least between its end and its final bars.
+_SETTLING: Final = timedelta(hours=2)
 # No order type is without a phase for longer than this: no exchange is closed for so long.
 _LONGEST_CLOSURE: Final = timedelta(days=60)
 
@@ -31,7 +33,7 @@ class SessionCalendar:
 
     `closed` are the names and sources of days that somebody said are closed. `assume` gives the session of a day beyond
     `last_day`, None when the weekly rule has none. `settled_at` is the time of day, in the market's zone, from which daily bars
-    are final; a session that ends later is settled two hours after its end.
+    are final, but not sooner than two hours after the session's end.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class SessionCalendar:
         if timeframe.is_intraday:
             return close
         settled = datetime.combine(self._day(close), self._settled_at, self._zone).astimezone(UTC)
-        return settled if settled > close else close + timedelta(hours=2)
+        return max(settled, close + _SETTLING)
 
     def bar_opens(self, timeframe: Timeframe, start: datetime, end: datetime) -> Iterator[datetime]:
         self._reach(self._day(end))
@@ -130,7 +132,8 @@ class SessionCalendar:
         return max(moment, self._sessions[bisect_right(self._closes, moment)].open)
 
     def phase(self, moment: datetime) -> Phase | None:
-        session = self._by_day.get(self._known_or_assumed(moment))
+        day = self._known_or_assumed(moment)
+        session = self._by_day.get(day)
         return next((p for p in session.phases if p.start <= moment < p.end), None) if session is not None else None
 
     def next_entry(self, order_type: str, moment: datetime) -> Phase:
@@ -148,12 +151,12 @@ class SessionCalendar:
         self._reach(day)
         session = self._by_day.get(day)
         name, source = self._closed.get(day, ("", self._source)) if session is None else (session.name, session.source)
-        if day > self.last_day and day not in self._closed:
+        if self._is_assumed(day):
             return Day(day, session, name, "the weekly rule", "assumed")
         return Day(day, session, name, source, "known")
 
     def is_assumed(self, moment: datetime) -> bool:
-        return self._day(moment) > self.last_day
+        return self._is_assumed(self._day(moment))
 
     def periods_per_year(self, timeframe: Timeframe) -> float:
         if timeframe is Timeframe.W1:
@@ -173,20 +176,21 @@ class SessionCalendar:
         """Return the first moment later than `after` that `when` has for a bar."""
         day = self._known_or_assumed(after)
         self._reach(day + _LONGEST_CLOSURE)
-        behind = timedelta(days=7 if timeframe is Timeframe.W1 else 1)  # how long ago a bar may have opened that is not over
-        for session in islice(self._sessions, bisect_left(self._days, day - behind), None):
-            for open_time in self._opens_within(session, timeframe, after - timeframe.delta):
+        # An intraday bar closes, and is final, within its session: what has ended by then has no later one.
+        first = bisect_right(self._ends, after) if timeframe.is_intraday else bisect_left(self._days, day - timedelta(days=7))
+        for row in range(first, len(self._sessions)):
+            for open_time in self._opens_within(self._sessions[row], timeframe, since=after - timeframe.delta):
                 moment = when(open_time, timeframe)
                 if moment > after:
                     return moment
         raise InvalidInput(f"no bar of {timeframe} closes after {after.isoformat()}")
 
-    def _opens_within(self, session: Session, timeframe: Timeframe, start: datetime | None = None) -> Iterator[datetime]:
-        """Yield the open times of a session's bars; of intraday ones those before `start` may be left out."""
+    def _opens_within(self, session: Session, timeframe: Timeframe, since: datetime | None = None) -> Iterator[datetime]:
+        """Yield when the session's bars open; without those long before `since`."""
         if timeframe.is_intraday:
             moment = session.open
-            if start is not None and start > moment:
-                moment += (start - moment) // timeframe.delta * timeframe.delta
+            if since is not None and since > moment:
+                moment += (since - moment) // timeframe.delta * timeframe.delta
             while moment < session.close:
                 yield moment
                 moment += timeframe.delta
@@ -194,6 +198,14 @@ class SessionCalendar:
                 yield session.auction[0]
             return
         yield self._midnight(session.day - timedelta(days=session.day.weekday()) if timeframe is Timeframe.W1 else session.day)
+
+    def _is_assumed(self, day: date) -> bool:
+        """Return whether nobody has spoken of a day: beyond the last known one somebody may have written down single days."""
+        if day <= self.last_day or day in self._closed:
+            return False
+        self._reach(day)
+        session = self._by_day.get(day)
+        return session is None or not session.is_known
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self._zone).astimezone(UTC)

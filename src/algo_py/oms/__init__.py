@@ -1,7 +1,7 @@
 """Who takes the orders. One adapter a venue; they do not know one another."""
 
 from algo_py.oms.paper import PaperOMS, PriceFeed
-from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PositionReport, StopReplacer
+from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PhasedOMS, PositionReport, StopReplacer
 from algo_py.oms.registry import OMSChoice, check_oms, oms_choice, oms_names, open_oms, try_connect
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Capabilities",
     "OMSChoice",
     "PaperOMS",
+    "PhasedOMS",
     "PositionReport",
     "PriceFeed",
     "StopReplacer",

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from algo_py.market import Instrument
 from algo_py.orders.execution import OrderGateway
 from algo_py.orders.model import Fill, OrderReport, OrderRequest, OrderType
+from algo_py.orders.timing import OrderTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,14 @@ class OMS(OrderGateway, Protocol):
 
         Raises VenueDown, RateLimited, AuthFailed.
         """
+
+
+@runtime_checkable
+class PhasedOMS(Protocol):
+    """An OMS of a venue whose day has phases; an order at a time that takes none is refused with NotNow."""
+
+    @property
+    def times(self) -> OrderTimes: ...
 
 
 @runtime_checkable

@@ -139,6 +139,7 @@ def open_oms(
         clock=clock,
         folder=workspace.finstore / "_kite",
         product=workspace.settings().zerodha.product,
+        auction_fills=bool(getattr(config, "auction_fills", False)),
     )
 
 

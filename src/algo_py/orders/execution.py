@@ -6,24 +6,28 @@ A crash, a time-out or a 5xx between SUBMITTING and the answer leaves the outcom
 client_order_id decides. Nothing is sent again before the venue has said that it does not know the id.
 
 Protection is given up last: an exit is judged, fitted and only then is the stop that rests for its position cancelled.
+
+Where the venue's day has phases, an exit that no phase takes now stays PLANNED and waits (orders.timing). What the venue ends of
+an exit outside of continuous trading, unfilled by the auction, goes out again at the next open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Protocol
 
 from algo_py.clock import Clock, monotonic_s
-from algo_py.errors import NotEnough, OutcomeUnknown, RateLimited, Rejected, VenueDown
+from algo_py.errors import NotEnough, NotNow, OutcomeUnknown, RateLimited, Rejected, VenueDown
 from algo_py.orders.guard import Guard
 from algo_py.orders.journal import Journal
 from algo_py.orders.model import Fill, Leg, OrderReport, OrderRequest, OrderStatus, OrderType, Side, client_order_id
-from algo_py.orders.records import JournaledOrder
-from algo_py.orders.risk import in_lots, in_parts
+from algo_py.orders.records import CANCEL_ASKED, JournaledOrder
+from algo_py.orders.risk import in_lots, in_parts, in_ticks
 from algo_py.orders.sense import nonsense
+from algo_py.orders.timing import OrderTimes, Wait
 
 _UNANSWERED = (OutcomeUnknown, RateLimited, VenueDown)
 _AT_VENUE = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
@@ -31,6 +35,8 @@ _AT_VENUE = (OrderStatus.ACCEPTED, OrderStatus.PARTIALLY_FILLED)
 _CUSHION = Decimal("0.005")
 # The same words about the same order are told once in so many seconds.
 _TOLD_EVERY_S = 60.0
+# An exit that was planned longer ago than this has waited for the venue.
+_JUST_PLANNED = timedelta(seconds=60)
 # How often the rules of a symbol are asked for of whose orders the venue can tell nothing.
 _RULES_EVERY_S = 60.0
 
@@ -115,8 +121,10 @@ class Executor:
         tick: Callable[[], object] = lambda: None,
         replace: Callable[[OrderRequest, OrderRequest, datetime], OrderReport] | None = None,
         look_again_after_s: float = 1.0,
+        times: OrderTimes | None = None,
     ) -> None:
-        """`look_again_after_s`: how long after a look-up that found nothing a second one is believed.
+        """`times`: when the venue takes which orders; None where it always takes all. `look_again_after_s`: how long
+        after a look-up that found nothing a second one is believed.
 
         `replace` puts a stop in another's place in one request, where the venue can; see `StopReplacer` of `oms`.
         """
@@ -131,9 +139,15 @@ class Executor:
         self._tick = tick
         self._replace = replace
         self._look_again_after_s = look_again_after_s
+        self._times = times
+        self._waits: dict[str, Wait] = {}  # by order; who does not find its own asks the venue's times
         self._missing_since_s: dict[str, float] = {}
         self._told_s: dict[tuple[str, str], float] = {}
         self._rules_read_s: dict[str, float] = {}
+
+    def wait_of(self, own_id: str) -> Wait | None:
+        """Return for what an exit waits, as of the last look at it; None for an order that does not wait."""
+        return self._waits.get(own_id)
 
     def place(self, requests: Sequence[OrderRequest]) -> list[Fill]:
         """Send intents that are journaled as PLANNED, in the given order; return the fills that the answers brought."""
@@ -187,7 +201,7 @@ class Executor:
 
     def can_replace(self, resting: Sequence[JournaledOrder], new: OrderRequest) -> bool:
         """Return whether a stop that rests can be replaced in one request: one single stop by another."""
-        if self._replace is None or len(resting) != 1 or resting[0].status is not OrderStatus.ACCEPTED:
+        if self._replace is None or len(resting) != 1 or resting[0].status is not OrderStatus.ACCEPTED or resting[0].is_leaving:
             return False
         return resting[0].request.target_price is None and new.target_price is None
 
@@ -199,8 +213,9 @@ class Executor:
         if self._replace is None:
             return self.cancel_resting(new.symbol, "its levels have moved") + self.place([new])
         place = self._replace
+        self._journal.note(old.request.client_order_id, CANCEL_ASKED)
         fills, _ = self._submit(new, lambda request: place(old.request, request, old.planned_at))
-        return fills + self._follow_one(old)
+        return fills + self._follow_one(self._journal.order(old.request.client_order_id) or old)
 
     def cancel_exits(self, symbol: str, reason: str) -> list[Fill]:
         """Cancel exits of a symbol that rest with a limit; return fills that crossed the cancel."""
@@ -243,7 +258,7 @@ class Executor:
     def _place_exit(self, request: OrderRequest) -> list[Fill]:
         """Send an exit. What protects the position until then is given up last, when nothing speaks against the exit any more."""
         fitting = self._no_more_than_held(request)
-        if fitting is None:
+        if fitting is None or self._must_wait(fitting):
             return []
         denial = self._guard.judge(fitting).denial
         if denial is not None and self._account.rules_have_changed(fitting.symbol):
@@ -258,12 +273,53 @@ class Executor:
             self._warn("order.waits_for_stop", fitting, "the venue has not said yet what became of the stop")
             return before
         left = self._no_more_than_held(fitting) if before else fitting
+        left = None if left is None else self._as_taken(left)
         if left is None:
             return before
         for part in self._in_parts(left):
             fills, refusal = self._submit(part)
             before += fills if refusal is None else self._exit_again(part)
         return before
+
+    def _must_wait(self, request: OrderRequest) -> bool:
+        """Return whether an exit has to wait; say so in its reason, and in the log once for each thing that it waits for."""
+        if self._times is None:
+            return False
+        own_id, now = request.client_order_id, self._clock.now()
+        known = self._waits.get(own_id)
+        if known is not None and now < known.until and known.is_said:
+            return True  # the venue itself has said so, and is not asked again before that
+        fitted = self._times.fitted(request)
+        if not isinstance(fitted, Wait):
+            self._waits.pop(own_id, None)
+            return False
+        self._wait(request, fitted)
+        return True
+
+    def _wait(self, request: OrderRequest, wait: Wait) -> None:
+        self._waits[request.client_order_id] = wait
+        told = wait.told(self._clock.now())
+        if self._journal.mark_if_possible(request.client_order_id, OrderStatus.PLANNED, reason=told):
+            self._log.warning("order.waits", **_fields(request), reason=told, until=wait.until.isoformat())
+
+    def _as_taken(self, request: OrderRequest) -> OrderRequest | None:
+        """Return the order that is sent for an exit: itself, or one in its place of the type that the venue's phase takes."""
+        if self._times is None:
+            return request
+        fitted = self._times.fitted(request)
+        if isinstance(fitted, Wait):  # the phase has ended since
+            self._wait(request, fitted)
+            return None
+        journaled = self._journal.order(request.client_order_id)
+        has_waited = journaled is not None and self._clock.now() - journaled.planned_at > _JUST_PLANNED
+        if fitted is request and not has_waited:
+            return request
+        price = None if fitted.limit_price is None else in_ticks(fitted.limit_price, self._guard.rules.get(request.symbol))
+        other = self._instead(request, quantity=request.quantity, kind="in time", type_=fitted.type, limit_price=price)
+        # What is looked up later is looked up by when it was planned: so what goes today is planned today.
+        reason = "it has waited, and is sent now" if has_waited else "the auction takes no market order now"
+        self._expire(request, f"{reason}, as {fitted.type} {other.client_order_id}", following=[other])
+        return other
 
     def _exit_again(self, refused: OrderRequest) -> list[Fill]:
         """Send an exit that the venue has refused once more, where its rules or the account are other than was believed."""
@@ -306,6 +362,11 @@ class Executor:
         try:
             report = (send or self._gateway.submit)(request)
         except Rejected as error:
+            if isinstance(error, NotNow) and request.leg is Leg.EXIT and request.type is not OrderType.STOP:
+                self._log.info("order.not_now", **_fields(request), reason=str(error))
+                zone = UTC if self._times is None else self._times.zone
+                self._wait(request, Wait(until=error.until, why=error.why, zone=zone, is_said=True))
+                return [], None
             self._journal.mark(request.client_order_id, OrderStatus.REJECTED, reason=str(error))
             self._log.warning("order.rejected", **_fields(request), reason=str(error))
             return [], error
@@ -333,7 +394,13 @@ class Executor:
         return []
 
     def _instead(
-        self, request: OrderRequest, *, quantity: Decimal, kind: str, type_: OrderType = OrderType.MARKET
+        self,
+        request: OrderRequest,
+        *,
+        quantity: Decimal,
+        kind: str,
+        type_: OrderType = OrderType.MARKET,
+        limit_price: Decimal | None = None,
     ) -> OrderRequest:
         """Return an order, with an id of its own, for what another one leaves undone; to the market unless told otherwise."""
         own_id = client_order_id(
@@ -344,8 +411,8 @@ class Executor:
             request.leg,
             kind=f"{kind} {request.client_order_id}",
         )
-        limit_price = request.limit_price if type_ is OrderType.LIMIT else None
-        return replace(request, client_order_id=own_id, quantity=quantity, type=type_, limit_price=limit_price)
+        price = (limit_price or request.limit_price) if type_ is OrderType.LIMIT else None
+        return replace(request, client_order_id=own_id, quantity=quantity, type=type_, limit_price=price)
 
     def _follow_one(self, order: JournaledOrder) -> list[Fill]:
         own_id = order.request.client_order_id
@@ -359,10 +426,43 @@ class Executor:
         if report is None:
             return self._end_missing(order)
         self._missing_since_s.pop(own_id, None)
-        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        new = self._record_end(order, report)
+        if order.is_leaving and report.status in _AT_VENUE:
+            self._journal.note(own_id, "")  # it rests as before
         if report.status in _AT_VENUE and self._has_rested_too_long(order):
             new += self._end_limit(order)
         return new
+
+    def _record_end(self, order: JournaledOrder, report: OrderReport) -> list[Fill]:
+        """Record what the venue says of an order; what it has ended of an exit outside of continuous trading goes out again."""
+        left = self._left_unfilled(order, report)
+        if left is None or self._times is None:
+            new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+            is_exit = order.request.leg is Leg.EXIT and order.request.type is not OrderType.STOP
+            # A venue may register an order first, and refuse it by its rules or for want of holdings in its book.
+            return new + self._exit_again(order.request) if is_exit and report.status is OrderStatus.REJECTED else new
+        wait = self._times.next_open(order.request.symbol)
+        self._waits[left.client_order_id] = replace(wait, is_said=True)
+        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity, following=[left])
+        if self._journal.order(left.client_order_id) is None:  # what was said made no sense, and was not recorded
+            del self._waits[left.client_order_id]
+            return new
+        told = wait.told(self._clock.now())
+        self._journal.mark_if_possible(left.client_order_id, OrderStatus.PLANNED, reason=told)
+        self._log.warning("order.left_unfilled", **_fields(left), reason=f"{report.status}: {report.reason}; it {told}")
+        return new
+
+    def _left_unfilled(self, order: JournaledOrder, report: OrderReport) -> OrderRequest | None:
+        """Return the exit for what the venue left of another one as it ended it; None where it goes on, or the market does."""
+        request = order.request
+        is_over = report.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED) and report.is_complete
+        if self._times is None or not is_over or request.leg is not Leg.EXIT or request.type is OrderType.STOP:
+            return None
+        if self._times.trades_continuously(request.symbol):
+            return None  # a person, or a rule: the next run decides anew
+        filled = sum((fill.quantity for fill in report.fills), Decimal(0))
+        rest = request.quantity - (filled if report.traded is None else report.traded)
+        return self._instead(request, quantity=rest, kind="next open") if rest > 0 else None
 
     def _read_rules(self, symbol: str) -> None:
         """Ask whether a symbol is traded still, of whose orders the venue tells nothing: once in a while."""
@@ -382,7 +482,11 @@ class Executor:
         return []
 
     def _has_rested_too_long(self, order: JournaledOrder) -> bool:
-        is_limit = order.request.type is OrderType.LIMIT
+        request, times = order.request, self._times
+        is_limit = request.type is OrderType.LIMIT
+        if is_limit and times is not None and not times.trades_continuously(request.symbol):
+            # In the auction an exit stands until the matching; an entry was not meant for it, and goes as soon as it can.
+            is_limit = request.leg is Leg.ENTRY and times.can_cancel(request.symbol)
         return is_limit and self._clock.now() - order.planned_at >= self._limit_policy.timeout
 
     def _end_limit(self, order: JournaledOrder) -> list[Fill]:
@@ -419,10 +523,16 @@ class Executor:
         if order.status is OrderStatus.PLANNED:
             self._expire(order.request, reason)
             return []
+        is_stop, own_id = order.request.type is OrderType.STOP and order.status in _AT_VENUE, order.request.client_order_id
+        if is_stop:
+            self._journal.note(own_id, CANCEL_ASKED)  # from here on nobody may say that it protects
         report = self._cancel_at_venue(order, reason)
         if report is None:
             return []
-        return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        new = self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+        if is_stop and report.status in _AT_VENUE:
+            self._journal.note(own_id, "")  # it rests as before
+        return new
 
     def _cancel_at_venue(self, order: JournaledOrder, reason: str) -> OrderReport | None:
         try:
@@ -451,7 +561,7 @@ class Executor:
         if report is not None:
             if report.status not in (OrderStatus.UNKNOWN, order.status):
                 self._warn("order.found", order.request, str(report.status))
-            return self._record(order.request, report, planned_at=order.planned_at, filled=order.filled_quantity)
+            return self._record_end(order, report)
         self._journal.mark(order.request.client_order_id, OrderStatus.PLANNED, reason="not known at the venue")
         return None
 

@@ -39,7 +39,7 @@ class Guard:
     none. live_price asks the venue for entries, None where it knows no price; free_cash likewise. `closes` is the last close
     of each symbol, set before each run. cost_fraction is what fees and slippage add to an entry's value; allow_partial shrinks
     an entry that lacks cash, else it is denied. can_short: where the venue cannot, a position below 0 is a mistake in the books,
-    and nothing is bought for it.
+    and nothing is bought for it. are_rules_known: False while the venue could not be asked for its rules: entries wait for them.
     """
 
     journal: Journal
@@ -53,6 +53,7 @@ class Guard:
     cost_fraction: Decimal = Decimal(0)
     allow_partial: bool = True
     can_short: bool = True
+    are_rules_known: bool = True
 
     def judge(self, request: OrderRequest, *, cushion: Decimal = Decimal(0)) -> Verdict:
         """Return what may be sent. `cushion` is a further fraction of its value that an entry must be able to pay."""
@@ -63,6 +64,8 @@ class Guard:
         halt = self.halted(request.symbol)
         if halt is not None:
             return Verdict(request=request, denial=f"halted: {halt.reason}")
+        if not self.are_rules_known:
+            return Verdict(request=request, denial="the venue's order rules are not known; an entry waits for them")
         reckoned = None
         try:
             reckoned = price = self.live_price(request.symbol)

@@ -28,6 +28,7 @@ class HaltedBy(StrEnum):
     RECONCILIATION = "reconciliation"  # ledgers and account differ
     CREDENTIALS = "credentials"  # the venue refuses the key
     ACCOUNT = "account"  # the key is of another account
+    QUOTES = "quotes"  # its symbols are quoted in several currencies, as an earlier version allowed
     OUTCOME = "outcome"  # the venue says of an order what cannot be, or does not tell any more
 
 

@@ -102,6 +102,16 @@ class Journal:
             self._transition(connection, client_order_id, status, reason, venue_order_id=None)
             self.plan(connection, following)
 
+    def note(self, client_order_id: str, reason: str) -> None:
+        """Record a reason beside the status that an order has."""
+        with self._database.write() as connection:
+            current, known, _ = self._standing(connection, client_order_id)
+            if known == reason:
+                return
+            values = {"reason": reason, "updated_at": self._clock.now()}
+            connection.execute(tables.orders.update().where(tables.orders.c.client_order_id == client_order_id).values(**values))
+            self._event(connection, client_order_id, current, reason)
+
     def mark_if_possible(self, client_order_id: str, status: OrderStatus, *, reason: str) -> bool:
         """Record a status where it may follow the present one and says something new; return whether it was recorded."""
         with self._database.write() as connection:

@@ -19,6 +19,10 @@ from algo_py.orders.model import Fill, Leg, OrderRequest, OrderStatus, OrderType
 OPEN_STATUSES = tuple(status for status in OrderStatus if status.is_open)
 
 
+# The reason of an order that rests, from before its cancel is sent until the venue has said what became of it.
+CANCEL_ASKED = "its cancel was asked for; what became of it is not known"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournaledOrder:
     """An intent and where it stands. `average_fill_price` is None as long as nothing has filled."""
@@ -33,6 +37,11 @@ class JournaledOrder:
     filled_quantity: Decimal
     average_fill_price: Decimal | None
     fee: Decimal
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its cancel was asked for, and nobody knows yet what became of it."""
+        return self.reason == CANCEL_ASKED
 
     def __str__(self) -> str:
         request = self.request

@@ -7,7 +7,8 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from algo_py.errors import AlgoPyError, InvalidInput, StrategyBroken
 from algo_py.settings import first_problem
 from algo_py.strategy.assets import AssetFolder, declared_assets, unknown_asset
 from algo_py.strategy.bars import Bars
+from algo_py.strategy.border import foreign_code
 from algo_py.strategy.signals import Signals
 
 __all__ = ["ASSET_FOLDER", "Field", "Strategy", "evaluate", "kebab_case"]
@@ -106,14 +108,21 @@ class Strategy(BaseModel, ABC):
         """Return the signals of every bar. Row t may depend on rows up to t only."""
 
 
-def evaluate(strategy: Strategy, bars: Bars) -> Signals:
-    """Run a strategy and check what it returned; its own failure becomes StrategyBroken with the line where it happened."""
+def evaluate(
+    strategy: Strategy, bars: Bars, *, changed: Callable[[list[str]], object] = list, is_guarded: bool = True
+) -> Signals:
+    """Run a strategy and check what it returned; its own failure becomes StrategyBroken with the line where it happened.
+
+    What its code changes of the process is put back, and `changed` is called with the names; see `algo_py.strategy.border`. Not
+    `is_guarded`: whoever calls this very often looks after that himself.
+    """
     name = strategy.kebab_name()
     try:
-        signals = strategy.run(bars)
-    except AlgoPyError:
+        with foreign_code(changed) if is_guarded else nullcontext():
+            signals = strategy.run(bars)
+    except (AlgoPyError, KeyboardInterrupt):
         raise
-    except Exception as error:  # the border to the trader's code: whatever it raises, it is that code that failed
+    except BaseException as error:  # the border to the trader's code: whatever it raises, it is that code that failed
         raise StrategyBroken(f"{name} failed in {_place(error)}: {type(error).__name__}: {error}") from error
     if not isinstance(signals, Signals):
         raise StrategyBroken(f"run of {name} must return Signals (was {type(signals).__name__})")

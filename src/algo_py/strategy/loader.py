@@ -28,6 +28,7 @@ from typing import Any
 from algo_py.errors import AlgoPyError, StrategyBroken
 from algo_py.strategy.assets import AssetFolder, declared_assets
 from algo_py.strategy.base import ASSET_FOLDER, Strategy
+from algo_py.strategy.border import foreign_code
 from algo_py.strategy.frozen import FrozenCode
 from algo_py.strategy.reads import Reads, noticed
 from algo_py.strategy.siblings import FolderTree, FrozenTree, SourceTree, reachable_sources
@@ -80,7 +81,7 @@ def _load(file: Path, tree: SourceTree, assets: AssetFolder) -> LoadedModule:
     modules = _PrivateModules(tree, assets)
     root = tree.root
     try:
-        with modules.registered():
+        with modules.registered(), foreign_code(list, is_import=True):
             module = modules.load(".".join(file.relative_to(root).with_suffix("").parts))
             classes = strategies_in(module)
             for strategy_class in classes:
@@ -88,7 +89,9 @@ def _load(file: Path, tree: SourceTree, assets: AssetFolder) -> LoadedModule:
         sources = reachable_sources(file, tree, known=modules.sources)
     except StrategyBroken:
         raise
-    except (Exception, SystemExit) as error:  # the border to the trader's code: whatever it raises, it is that code that failed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the border to the trader's code: whatever it raises, it is that code that failed
         raise StrategyBroken(describe_failure(error, file, root), remedy="Correct the file.") from error
     if not classes:
         raise StrategyBroken(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from algo_py.finstore import COLUMNS
 from algo_py.finstore.sources.kite import KiteSource, kite_source
 from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.market import Timeframe, get_market
+from algo_py.market.derivatives import SHIPPED
+from algo_py.market.own_facts import use_files
 from tests.finstore.making import bars_at
 from tests.venues.kite import DAYS_MOST, INDIA, KiteServer, Share, error
 from tests.venues.server import Fault, Reply
@@ -345,3 +348,76 @@ def test_without_credentials_it_can_be_built_and_not_asked(server: KiteServer, t
             source.instruments(["RELIANCE"], deadline_s=soon())
     with pytest.raises(AuthFailed, match="Incorrect `api_key` or `access_token`"):
         source_of(server, tmp_path, clock, token="yesterday").instruments(["RELIANCE"], deadline_s=soon())
+
+
+def derivatives_source(server: KiteServer, tmp_path: Path, clock: FrozenClock) -> KiteSource:
+    return KiteSource(
+        Credentials({"ZERODHA_API_KEY": "key", "ZERODHA_ACCESS_TOKEN": "today"}),
+        folder=tmp_path / "cache",
+        base_url=server.url,
+        limit=SharedLimit("kite", per_s=1_000.0, burst=10, folder=tmp_path / "limits"),
+        clock=clock,
+        derivatives=tmp_path / "nse_derivatives.json",
+    )
+
+
+def test_the_list_of_derivatives_is_renewed_once_a_day(server: KiteServer, tmp_path: Path) -> None:
+    clock = FrozenClock(datetime(2026, 11, 30, 4, tzinfo=UTC))
+    server.derivatives = [name for name in SHIPPED if name != "TCS"] + ["NEWSHARE", "L&T"]
+    for _ in range(3):
+        derivatives_source(server, tmp_path, clock).instruments(["RELIANCE"], deadline_s=soon())
+    source = derivatives_source(server, tmp_path, clock)
+    source.instruments(["RELIANCE"], deadline_s=soon())
+    assert len(server.asked("/instruments/NFO")) == 1
+    content = json.loads((tmp_path / "nse_derivatives.json").read_text(encoding="utf-8"))
+    assert (content["seen_on"], content["source"]) == ("2026-11-30", "Kite instruments, NFO")
+    assert content["listings"]["NEWSHARE"] == content["listings"]["L&T"] == [["2026-11-30", None]]
+    assert content["listings"]["TCS"] == [[None, "2026-11-29"]]
+    assert content["listings"]["INFY"] == [[None, None]]
+    assert not {"NIFTY", "BANKNIFTY", "011NSETEST", "ONLYOPTION"}.intersection(content["listings"])
+    clock.sleep(86_400)
+    source.instruments(["RELIANCE"], deadline_s=soon())
+    assert len(server.asked("/instruments/NFO")) == 2
+
+
+def test_shares_close_by_auction_as_the_renewed_list_says(server: KiteServer, tmp_path: Path) -> None:
+    clock = FrozenClock(datetime(2026, 11, 30, 4, tzinfo=UTC))
+    server.derivatives = [*SHIPPED, "NEWSHARE"]
+    derivatives_source(server, tmp_path, clock).instruments(["RELIANCE"], deadline_s=soon())
+    before, after = ist("2026-11-27T12:00"), ist("2026-11-30T12:00")
+    use_files(None, tmp_path / "nse_derivatives.json")
+    try:
+        sessions = [NSE.calendar_of("NEWSHARE").day(moment.date()).session for moment in (before, after)]
+    finally:
+        use_files(None, None)
+    assert [session is not None and session.auction is not None for session in sessions] == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["fails", "cut short", "hangs", "no sense", "empty"])
+def test_a_list_of_derivatives_that_does_not_come_keeps_no_bar_from_coming(server: KiteServer, tmp_path: Path, kind: str) -> None:
+    clock = FrozenClock(NOW)
+    source = derivatives_source(server, tmp_path, clock)
+    is_asked = lambda request: request.path == "/instruments/NFO"  # noqa: E731
+    match kind:
+        case "fails":
+            server.fail(Fault(applies=is_asked, reply=error(500, "GeneralException", "Down")))
+        case "hangs":
+            server.fail(Fault(applies=is_asked, delay_s=4.0))
+        case "no sense":
+            server.fail(Fault(applies=is_asked, reply=Reply(body=b"<html>", content_type="text/csv")))
+        case "cut short":
+            server.derivatives = [*SHIPPED][:100]
+        case _:
+            server.derivatives = []
+    start, end = ist("2025-05-05"), ist("2025-05-08")
+    began_s = monotonic_s()
+    answer = source.fetch(Timeframe.D1, "RELIANCE", start, end, deadline_s=monotonic_s() + 5)
+    assert len(answer.frame) == 3
+    assert monotonic_s() - began_s < 4
+    assert not (tmp_path / "nse_derivatives.json").exists()
+    server.derivatives = [*SHIPPED]
+    source.fetch(Timeframe.D1, "RELIANCE", start, end, deadline_s=soon())
+    assert len(server.asked("/instruments/NFO")) == 1  # not at each request
+    clock.sleep(3_601)
+    source.fetch(Timeframe.D1, "RELIANCE", start, end, deadline_s=soon())
+    assert (tmp_path / "nse_derivatives.json").exists()

@@ -12,12 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from algo_py.clock import FrozenClock
-from algo_py.database import open_database
+from algo_py.database import Database
 from algo_py.engine import PortfolioConfig
 from algo_py.market import get_market
 from algo_py.oms import OMS, PaperOMS
 from algo_py.oms.tables import paper_orders
 from algo_py.orders.model import Leg, OrderRequest, Side, client_order_id
+from tests.databases import with_tables
 from tests.oms.contract.harness import Build, Harness, Lack, Trouble
 
 _BAR = datetime(2025, 1, 1, tzinfo=UTC)
@@ -53,7 +54,7 @@ class PaperHarness:
     }
 
     def __init__(self, folder: Path) -> None:
-        self._database = open_database(f"sqlite:///{folder / 'algo.db'}")
+        self._database = Database(with_tables(folder / "algo.db"))
         self._clock = FrozenClock(_BAR + timedelta(hours=1))
         self._prices = _Prices()
         self._prices.known[_PRICED] = (self._clock.now(), 100.0)

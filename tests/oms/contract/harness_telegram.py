@@ -10,12 +10,13 @@ from pathlib import Path
 
 from algo_py.clock import FrozenClock
 from algo_py.credentials import Credentials
-from algo_py.database import open_database
+from algo_py.database import Database
 from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.market import get_market
 from algo_py.oms import OMS
 from algo_py.oms.telegram import TelegramOMS
 from algo_py.orders.model import Leg, OrderRequest, Side, client_order_id
+from tests.databases import with_tables
 from tests.oms.contract.harness import RETRY_AFTER_S, Build, Harness, Lack, Trouble
 from tests.venues.server import Fault, Reply
 from tests.venues.telegram import CHAT, TOKEN, TelegramServer, is_sending, too_many
@@ -47,7 +48,7 @@ class TelegramHarness:
 
     def __init__(self, server: TelegramServer, folder: Path) -> None:
         self._server = server
-        self._database = open_database(f"sqlite:///{folder / 'algo.db'}")
+        self._database = Database(with_tables(folder / "algo.db"))
         self._limit = SharedLimit("telegram", per_s=1_000, burst=100, folder=folder)
         self._clock = FrozenClock(_NOW)
         self._made = 0

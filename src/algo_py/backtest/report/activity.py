@@ -10,7 +10,7 @@ from algo_py.backtest.report.markup import Content, Markup, element
 from algo_py.backtest.report.performance import NOT_SAVED, Section, empty_section, section
 from algo_py.backtest.report.tables import exact, pairs, table
 from algo_py.backtest.report.trades import TradeGroup, duration_histogram, return_histogram, trade_groups
-from algo_py.backtest.words import counted, number, percent, price, signed, signed_percent
+from algo_py.backtest.words import counted, money, number, percent, price, signed_money, signed_percent
 
 MOST_TRADES = 1_000  # a longer table makes the page slow; the saved backtest holds all
 
@@ -37,7 +37,11 @@ def distribution_section(data: ReportData) -> Section:
             describe="Histogram of how many bars the trades were held",
         ),
     ]
-    groups = [_group_table(trade_groups(trades, by), name) for by, name in _GROUPS.items() if trades[by].nunique() > 1]  # type: ignore[arg-type]
+    groups = [
+        _group_table(trade_groups(trades, by), name, data.currency)  # type: ignore[arg-type]
+        for by, name in _GROUPS.items()
+        if trades[by].nunique() > 1
+    ]
     return section("Trades", None, element("div", figures, class_="columns"), groups)
 
 
@@ -45,15 +49,15 @@ def costs_section(data: ReportData) -> Section:
     """From what the fills would have earned for nothing to what they did."""
     costs = costs_of(data.orders, data.config, data.metrics)
     steps: list[tuple[str, Content]] = [
-        ("Profit before costs", _money(costs.gross_profit)),
-        ("Fees", _money(-costs.fees)),
-        ("Slippage", _money(-costs.slippage)),
+        ("Profit before costs", _money(costs.gross_profit, data.currency)),
+        ("Fees", _money(-costs.fees, data.currency)),
+        ("Slippage", _money(-costs.slippage, data.currency)),
     ]
     if data.config.borrow_rate_annual:
-        steps.append(("Borrowing", _money(-costs.borrowing)))
-    steps.append(("Profit", _money(costs.net_profit)))
+        steps.append(("Borrowing", _money(-costs.borrowing, data.currency)))
+    steps.append(("Profit", _money(costs.net_profit, data.currency)))
     note = f"{data.currency}. Slippage is the distance of each fill from its bar's own price."
-    columns = [pairs(steps, class_="pairs sum"), pairs(_rates(costs))]
+    columns = [pairs(steps, class_="pairs sum"), pairs(_rates(costs, data.currency))]
     return section("Costs", note, element("div", columns, class_="columns"))
 
 
@@ -72,7 +76,7 @@ def positions_section(data: ReportData) -> Section:
             str(one.direction),
             clock_time(one.entry_time, data.zone, spacing),  # type: ignore[arg-type]
             *(price(value) for value in (one.quantity, one.entry_price, one.last_price)),  # type: ignore[arg-type]
-            _money(one.profit),  # type: ignore[arg-type]
+            _money(one.profit, data.currency),  # type: ignore[arg-type]
             _gained(one.return_fraction),  # type: ignore[arg-type]
             number(one.bars_held, 0),  # type: ignore[arg-type]
         )
@@ -98,8 +102,8 @@ def trades_section(data: ReportData) -> Section:
             clock_time(one.entry_time, data.zone, spacing),  # type: ignore[arg-type]
             clock_time(one.exit_time, data.zone, spacing),  # type: ignore[arg-type]
             *(price(value) for value in (one.quantity, one.entry_price, one.exit_price)),  # type: ignore[arg-type]
-            number(one.fees),  # type: ignore[arg-type]
-            _money(one.profit),  # type: ignore[arg-type]
+            money(one.fees, data.currency),  # type: ignore[arg-type]
+            _money(one.profit, data.currency),  # type: ignore[arg-type]
             _gained(one.return_fraction),  # type: ignore[arg-type]
             number(one.bars_held, 0),  # type: ignore[arg-type]
             str(one.exit_reason).replace("_", " "),
@@ -114,7 +118,7 @@ def trades_section(data: ReportData) -> Section:
     return section("All trades", note, table(columns, rows, numbers=numbers, class_="trades sortable"))
 
 
-def _group_table(groups: list[TradeGroup], name: str) -> Markup:
+def _group_table(groups: list[TradeGroup], name: str, currency: str) -> Markup:
     columns = (name, "Trades", "Won", "Average return", "Fees", "Profit")
     rows = [
         (
@@ -122,17 +126,17 @@ def _group_table(groups: list[TradeGroup], name: str) -> Markup:
             number(one.trades, 0),
             percent(one.win_rate_fraction, 1),
             _gained(one.average_return_fraction),
-            number(one.fees),
-            _money(one.profit),
+            money(one.fees, currency),
+            _money(one.profit, currency),
         )
         for one in groups
     ]
     return table(columns, rows, numbers=columns[1:], class_="groups")
 
 
-def _rates(costs: Costs) -> list[tuple[str, Content]]:
+def _rates(costs: Costs, currency: str) -> list[tuple[str, Content]]:
     return [
-        ("Turnover", exact(number(costs.turnover), costs.turnover)),
+        ("Turnover", exact(money(costs.turnover, currency), costs.turnover)),
         ("Filled orders", number(costs.fills, 0)),
         ("Denied orders", number(costs.denied, 0)),
         ("Costs, part of turnover", exact(percent(costs.total_fraction_of_turnover, 3), costs.total_fraction_of_turnover)),
@@ -143,8 +147,13 @@ def _rates(costs: Costs) -> list[tuple[str, Content]]:
     ]
 
 
-def _money(value: float) -> Content:
-    return element("data", signed(value), value=repr(float(value)), class_="gain" if value > 0 else "loss" if value < 0 else None)
+def _money(value: float, currency: str) -> Content:
+    return element(
+        "data",
+        signed_money(value, currency),
+        value=repr(float(value)),
+        class_="gain" if value > 0 else "loss" if value < 0 else None,
+    )
 
 
 def _gained(fraction: float) -> Content:

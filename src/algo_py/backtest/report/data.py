@@ -87,7 +87,8 @@ class ReportData:
 
     @property
     def currency(self) -> str:
-        return self.market.quote_currency
+        """What all money of the report is in."""
+        return self.config.quote_label
 
     @property
     def zone(self) -> ZoneInfo:

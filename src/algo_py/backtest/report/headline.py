@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from algo_py.backtest.report.data import ReportData
 from algo_py.backtest.report.markup import Content, Markup, element
 from algo_py.backtest.report.tables import pairs
-from algo_py.backtest.words import counted, length_of_time, listed, metric, number, percent, signed_percent, terms
+from algo_py.backtest.words import counted, length_of_time, listed, metric, money, number, percent, signed_percent, terms
 
 _DAY = timedelta(days=1)
 
@@ -54,7 +54,12 @@ def cards(data: ReportData) -> Markup:
             f"volatility {percent(metrics['volatility_fraction'])}",
             _look(metrics["cagr_fraction"]),
         ),
-        ("Sharpe ratio", metric("sharpe_ratio", metrics["sharpe_ratio"]), f"Sortino {number(metrics['sortino_ratio'])}", None),
+        (
+            "Sharpe ratio",
+            metric("sharpe_ratio", metrics["sharpe_ratio"], data.currency),
+            f"Sortino {number(metrics['sortino_ratio'])}",
+            None,
+        ),
         (
             "Largest drawdown",
             percent(metrics["max_drawdown_fraction"]),
@@ -63,14 +68,14 @@ def cards(data: ReportData) -> Markup:
         ),
         (
             "Closed trades",
-            metric("trades", metrics["trades"]),
+            metric("trades", metrics["trades"], data.currency),
             f"{percent(metrics['win_rate_fraction'], 1)} won",
             None,
         ),
         (
             "Profit factor",
             number(metrics["profit_factor"]),
-            f"{number(metrics['expectancy'])} {data.currency} a trade",
+            f"{money(metrics['expectancy'], data.currency)} {data.currency} a trade",
             None,
         ),
     ]

@@ -21,6 +21,7 @@ from algo_py.backtest.report.performance import (
 )
 from algo_py.backtest.report.provenance import conventions, provenance_section
 from algo_py.clock import format_time
+from algo_py.formatting import places_of
 
 _SECTIONS = (
     equity_section,
@@ -49,6 +50,7 @@ def render_report(data: ReportData) -> str:
         "created_at": format_time(data.created_at),
         "environment": dict(data.environment),
         "currency": data.currency,
+        "digits": _digits(data.currency),
         "zone": data.zone.key,
         "spacing_s": data.config.timeframe.delta.total_seconds(),
         "charts": charts,
@@ -72,6 +74,12 @@ def render_report(data: ReportData) -> str:
         data=embedded_json(embedded, element_id="report-data"),
         script=script,
     )
+
+
+def _digits(currency: str) -> dict[str, int]:
+    """Return how JavaScript is told the digits of a currency."""
+    places = places_of(currency)
+    return {"maximumSignificantDigits": 8} if places is None else {"minimumFractionDigits": 2, "maximumFractionDigits": places}
 
 
 def _asset(name: str) -> str:

@@ -16,7 +16,7 @@ from algo_py.backtest.report.returns import drawdown, drawdown_episodes, monthly
 from algo_py.backtest.report.scales import value_scale
 from algo_py.backtest.report.tables import exact, metric_pairs, month_table, pairs, table
 from algo_py.backtest.report.trades import trade_statistics
-from algo_py.backtest.words import counted, length_of_time, number, percent, short_number
+from algo_py.backtest.words import counted, length_of_time, money, number, percent, short_number
 
 NOT_SAVED = "not saved in this backtest"
 
@@ -63,7 +63,7 @@ def empty_section(title: str, why: str, *, note: str | None = None) -> Section:
 
 def equity_section(data: ReportData) -> Section:
     """Equity against the benchmark, and how far it was below its highest value."""
-    curves, initial = data.curves, data.config.initial_cash
+    curves, initial, currency = data.curves, data.config.initial_cash, data.currency
     lines = [Line(name="Strategy", look="strategy", values=curves.equity)]
     if curves.benchmark is not None:
         lines.append(Line(name="The symbols held", look="held", values=curves.benchmark))
@@ -75,7 +75,7 @@ def equity_section(data: ReportData) -> Section:
         unit="money",
         write=lambda value: short_number(value, max(abs(scale.low), abs(scale.high))),
         zone=data.zone,
-        describe=f"Equity from {number(initial)} to {number(data.metrics['final_equity'])} {data.currency}",
+        describe=f"Equity from {money(initial, currency)} to {money(data.metrics['final_equity'], currency)} {currency}",
         height=320,
         base=initial,
     )
@@ -109,7 +109,7 @@ def metrics_section(data: ReportData) -> Section:
     """All metrics in three groups; that of the trades has their averages and extremes as well."""
     groups = []
     for title, keys in _METRIC_GROUPS.items():
-        rows = metric_pairs(keys, data.metrics)
+        rows = metric_pairs(keys, data.metrics, data.currency)
         if title == "Trades":
             rows += _trade_pairs(data)
         groups.append(element("div", element("h3", title), pairs(rows)))

@@ -4,7 +4,7 @@
 const report = JSON.parse(document.getElementById("report-data").textContent);
 
 const inWords = {
-  money: (value) => value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + " " + report.currency,
+  money: (value) => value.toLocaleString("en", report.digits) + " " + report.currency,
   percent: (value) => (value * 100).toFixed(2) + " %",
   ratio: (value) => value.toFixed(2),
 };

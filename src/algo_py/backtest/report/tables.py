@@ -35,12 +35,17 @@ def pairs(rows: Iterable[tuple[str, Content]], *, class_: str = "pairs") -> Mark
     return element("dl", [element("div", element("dt", name), element("dd", value)) for name, value in rows], class_=class_)
 
 
-def metric_pairs(keys: Sequence[str], metrics: Mapping[str, float | int | None]) -> list[tuple[str, Content]]:
-    """Return metrics as pairs of name and value; the value carries its key and its number."""
+def metric_pairs(keys: Sequence[str], metrics: Mapping[str, float | int | None], currency: str) -> list[tuple[str, Content]]:
+    """Return metrics as pairs of name and value; the value carries its key and its number. Money is in `currency`."""
     return [
         (
             _capital(METRIC_WORDS[key][0]),
-            element("data", metric(key, metrics[key]), value="" if metrics[key] is None else repr(metrics[key]), data_metric=key),
+            element(
+                "data",
+                metric(key, metrics[key], currency),
+                value="" if metrics[key] is None else repr(metrics[key]),
+                data_metric=key,
+            ),
         )
         for key in keys
     ]

@@ -10,9 +10,10 @@ import streamlit as st
 from algo_py.dashboard.format import fraction_of, percentage_of
 from algo_py.engine.config import SizeType
 from algo_py.market import Market
+from algo_py.market.quotes import usual_cash
 
 SIZE_TYPES: Final = {"percent": "% of equity", "value": "order value", "amount": "units"}
-FIRST_SIZES: Final = {"percent": 100.0, "value": 1_000.0, "amount": 1.0}
+FIRST_SIZES: Final = {"percent": 100.0, "amount": 1.0}  # an order value is at first a tenth of the usual cash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,26 +27,28 @@ class Money:
     slippage: float
 
 
-def money_form(market: Market, *, key: str, has_schedule: bool) -> Money:
-    """Show the fields; with a cost schedule there are no fees to choose."""
+def money_form(market: Market, currency: str, *, key: str, has_schedule: bool) -> Money:
+    """Show the fields, amounts in `currency`; with a cost schedule there are no fees to choose."""
+    usual = usual_cash(currency)
     cash = st.number_input(
-        f"Initial cash, {market.quote_currency}",
-        value=10_000.0,
-        step=1_000.0,
+        f"Initial cash, {currency}",
+        value=usual,
+        step=usual / 10,
         format="%.12g",
-        key=f"{key}.cash",
+        key=f"{key}.cash.{currency}",
         persist_state="session",
     )
     left, right = st.columns(2)
     size_type = left.selectbox(
         "Size type", get_args(SizeType), format_func=SIZE_TYPES.__getitem__, key=f"{key}.size_type", persist_state="session"
     )
+    is_value = size_type == "value"
     size = right.number_input(
-        "Size",
-        value=FIRST_SIZES[size_type],
+        f"Size, {currency}" if is_value else "Size",
+        value=usual / 10 if is_value else FIRST_SIZES[size_type],
         format="%.12g",
-        key=f"{key}.size.{size_type}",
-        help=f"Of one entry, in {SIZE_TYPES[size_type]}",
+        key=f"{key}.size.{size_type}.{currency}" if is_value else f"{key}.size.{size_type}",
+        help=f"Of one entry, in {currency if is_value else SIZE_TYPES[size_type]}",
         persist_state="session",
     )
     left, right = st.columns(2)

@@ -44,9 +44,8 @@ def chosen_schedule(market: Market, *, key: str) -> CostSchedule | None:
     return found
 
 
-def options_form(market: Market, *, key: str) -> Options:
-    """Show the fields behind a line that opens them."""
-    currency = market.quote_currency
+def options_form(market: Market, currency: str, *, key: str) -> Options:
+    """Show the fields behind a line that opens them; amounts are in `currency`."""
     with st.expander("More options"):
         left, right = st.columns(2)
         stop_loss = _percent(left, "Stop loss, %", key=f"{key}.stop_loss", about="Loss at which a position is closed")
@@ -80,7 +79,7 @@ def options_form(market: Market, *, key: str) -> Options:
             f"Fixed fees, {currency}",
             value=0.0,
             format="%.12g",
-            key=f"{key}.fixed_fees.{market.name}",
+            key=f"{key}.fixed_fees.{currency}",
             help="On top of each fill" if schedule is None else "The broker's own, on top of each fill, before tax",
             persist_state="session",
         )

@@ -46,6 +46,6 @@ def setup_form(store: FinStore, *, key: str) -> Setup | None:
         st.info("No bars are stored in this workspace yet. `algo-py init` puts sample bars there.")
         return None
     period = period_picker(store, universe, key=key)
-    market = universe.market
-    money = money_form(market, key=key, has_schedule=chosen_schedule(market, key=key) is not None)
-    return Setup(universe=universe, period=period, money=money, options=options_form(market, key=key))
+    market, currency = universe.market, universe.quote_label
+    money = money_form(market, currency, key=key, has_schedule=chosen_schedule(market, key=key) is not None)
+    return Setup(universe=universe, period=period, money=money, options=options_form(market, currency, key=key))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.finstore import FinStore
 from algo_py.market import Market, get_market
 
@@ -17,6 +18,11 @@ class Universe:
     market: Market
     timeframe: str
     symbols: tuple[str, ...]
+
+    @property
+    def quote_label(self) -> str:
+        """What money is in: the symbols' currency; the market's as long as none is chosen, and all of several."""
+        return " and ".join(self.market.quotes_of(self.symbols) or (self.market.quote_currency,))
 
 
 def universe_picker(store: FinStore, *, key: str) -> Universe | None:
@@ -41,4 +47,7 @@ def universe_picker(store: FinStore, *, key: str) -> Universe | None:
         placeholder="Choose symbols",
         persist_state="session",
     )
-    return Universe(market=get_market(market), timeframe=timeframe, symbols=tuple(chosen))
+    universe = Universe(market=get_market(market), timeframe=timeframe, symbols=tuple(chosen))
+    with shown_as_a_line():
+        universe.market.quote_over(universe.symbols)
+    return universe

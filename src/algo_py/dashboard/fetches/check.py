@@ -10,6 +10,7 @@ from pathlib import Path
 from algo_py.clock import SystemClock
 from algo_py.errors import AlgoPyError, Refused
 from algo_py.finstore import Finding, FinStore, SetAside
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 
 
@@ -31,7 +32,9 @@ class CheckOrder:
 
     def carry_out(self, tell: Callable[[None], None], cancelled: Callable[[], bool]) -> CheckResult:
         """Do it. It knows no progress, and it is cancelled by ending its process: each of its steps may be the last one."""
-        store = FinStore(Workspace(self.root).finstore)
+        workspace = Workspace(self.root)
+        use_files(workspace.calendar_file, workspace.derivatives_file)
+        store = FinStore(workspace.finstore)
         moved = store.set_aside(now=SystemClock().now()) if self.set_aside else []
         return CheckResult(at=SystemClock().now(), findings=tuple(store.check()), moved=tuple(moved))
 

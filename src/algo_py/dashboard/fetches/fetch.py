@@ -16,6 +16,7 @@ from algo_py.finstore.instruments import InstrumentCache
 from algo_py.finstore.sources.protocol import Source
 from algo_py.finstore.sources.registry import source_of
 from algo_py.market import get_market
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 
 _RULES_S = 10.0
@@ -54,6 +55,7 @@ class FetchOrder:
     def carry_out(self, tell: Callable[[FillProgress], None], cancelled: Callable[[], bool]) -> FetchResult:
         """Fetch, as deployments do and under the same locks; then read the order rules of what was fetched."""
         workspace = Workspace(self.root)
+        use_files(workspace.calendar_file, workspace.derivatives_file)
         store = FinStore(workspace.finstore)
         source = source_of(get_market(self.market), workspace=workspace, store=store, name=self.source)
         latest: FillProgress | None = None

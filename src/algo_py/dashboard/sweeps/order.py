@@ -10,6 +10,7 @@ from algo_py.backtest import BacktestConfig
 from algo_py.backtest.sweep import SweepResult, run_sweep
 from algo_py.engine.sweep import SweepPlan, SweepProgress
 from algo_py.errors import AlgoPyError, Refused, StrategyBroken
+from algo_py.market.own_facts import use_files
 from algo_py.settings import Workspace
 
 
@@ -24,7 +25,9 @@ class SweepOrder:
 
     def carry_out(self, tell: Callable[[SweepProgress], None], cancelled: Callable[[], bool]) -> SweepResult:
         """Run it; cancelled, it has the sets that are done."""
-        return run_sweep(Workspace(self.root), self.config, self.plan, folds=self.folds, progress=tell, cancelled=cancelled)
+        workspace = Workspace(self.root)
+        use_files(workspace.calendar_file, workspace.derivatives_file)
+        return run_sweep(workspace, self.config, self.plan, folds=self.folds, progress=tell, cancelled=cancelled)
 
     def without_answer(self, how: str | None) -> AlgoPyError:
         """Say why there is no result at all: most likely the strategy's fault."""

@@ -22,7 +22,8 @@ from algo_py.errors import InvalidInput, NotFound
 from algo_py.finstore.frames import COLUMNS, to_us
 from algo_py.finstore.sources.answers import base_and_host, check_range, empty_frame, frame_of
 from algo_py.finstore.sources.kite_client import KiteClient
-from algo_py.finstore.sources.kite_listing import KiteListing
+from algo_py.finstore.sources.kite_derivatives import KiteDerivatives
+from algo_py.finstore.sources.kite_listing import KiteListing, Listed
 from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.finstore.sources.protocol import Answer
 from algo_py.market import Instrument, Timeframe
@@ -44,20 +45,23 @@ _REQUESTS_PER_S = 2.8
 _INDIA = ZoneInfo("Asia/Kolkata")
 
 
-def kite_source(credentials: Credentials | Callable[[], Credentials], *, folder: Path) -> KiteSource:
+def kite_source(
+    credentials: Credentials | Callable[[], Credentials], *, folder: Path, derivatives: Path | None = None
+) -> KiteSource:
     """Return the source with the address in the credentials, if any, and the limit that all processes of this host share.
 
     A process that lives longer than a day gives a function that reads its credentials: Kite's access token ends each morning.
     """
     limit = SharedLimit("kite-historical", per_s=_REQUESTS_PER_S, burst=1)
     given = credentials if isinstance(credentials, Credentials) else credentials()
-    return KiteSource(credentials, base_url=given.base_url("zerodha"), limit=limit, folder=folder)
+    return KiteSource(credentials, base_url=given.base_url("zerodha"), limit=limit, folder=folder, derivatives=derivatives)
 
 
 class KiteSource:
     """NSE's bars from Kite. Credentials are looked at only when it is asked for something.
 
-    `folder` is where the list of instruments is kept, shared by processes. base_url None is Kite's own address.
+    `folder` is where the list of instruments is kept, shared by processes. base_url None is Kite's own address. `derivatives` is
+    the file that says which shares have derivatives, and is renewed; None: it is not.
     """
 
     name = "kite"
@@ -72,11 +76,14 @@ class KiteSource:
         limit: SharedLimit,
         folder: Path,
         clock: Clock | None = None,
+        derivatives: Path | None = None,
     ) -> None:
         address = None if base_url is None else base_and_host(base_url)[0]
         read = (lambda: credentials) if isinstance(credentials, Credentials) else credentials
         self._client = KiteClient(read, base_url=address, limit=limit)
-        self._listing = KiteListing(self._client, folder, SystemClock() if clock is None else clock)
+        own_clock = SystemClock() if clock is None else clock
+        self._listing = KiteListing(self._client, folder, own_clock)
+        self._derivatives = None if derivatives is None else KiteDerivatives(self._client, folder, derivatives, own_clock)
 
     def page(self, timeframe: Timeframe) -> timedelta:
         _, days = _interval(timeframe)
@@ -85,7 +92,7 @@ class KiteSource:
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
         interval, days = _interval(timeframe)
         check_range(start, end, timedelta(days=days))
-        share = self._listing.shares(deadline_s=deadline_s).get(symbol)
+        share = self._shares(deadline_s).get(symbol)
         if share is None:
             raise NotFound(f"Kite lists no share {symbol!r} on NSE", remedy="Write it as Kite does, such as RELIANCE or M&M.")
         start, end = as_utc(start), as_utc(end)
@@ -105,8 +112,15 @@ class KiteSource:
         return None  # it has no such question, and asking for all days would cost a page for each 2,000
 
     def instruments(self, symbols: Sequence[str], *, deadline_s: float) -> Mapping[str, Instrument]:
-        shares = self._listing.shares(deadline_s=deadline_s)
+        shares = self._shares(deadline_s)
         return {symbol: shares[symbol].instrument(symbol) for symbol in symbols if symbol in shares}
+
+    def _shares(self, deadline_s: float) -> Mapping[str, Listed]:
+        """Return the list of shares, and see to it that the one of those with derivatives is not old."""
+        shares = self._listing.shares(deadline_s=deadline_s)
+        if self._derivatives is not None:
+            self._derivatives.renew(deadline_s=deadline_s)
+        return shares
 
 
 def _interval(timeframe: Timeframe) -> tuple[str, int]:

@@ -28,11 +28,13 @@ class Answer:
 
     frame: index of open times (datetime64, UTC), columns open, high, low, close, volume (float64), as it came.
     as_of: what the source's own clock showed when it answered, None when it does not say. A bar that had not closed by then is
-    forming, whatever the clock here shows.
+    forming, whatever the clock here shows; one that was not final by then is provisional.
+    is_final: whether the bars are final as they close, whatever the sources outside do after the market's close.
     """
 
     frame: pd.DataFrame
     as_of: datetime | None = None
+    is_final: bool = False
 
 
 class Source(Protocol):
@@ -48,7 +50,8 @@ class Source(Protocol):
 
     @property
     def rewrites_history(self) -> bool:
-        """Whether it changes past bars, as for a split. Then the last stored bar is asked again with each request."""
+        """Whether it changes past bars, as for a split. Then the last stored bars are asked for again along with newer ones: a
+        request may begin four days before its page, which is a long weekend."""
 
     def page(self, timeframe: Timeframe) -> timedelta:
         """Return the longest range of one request."""

@@ -78,7 +78,11 @@ def open_source(name: str, *, workspace: Workspace, market: Market, store: FinSt
         case "kite" if not detail:
             from algo_py.finstore.sources.kite import kite_source
 
-            return kite_source(lambda: Credentials.of(workspace), folder=store.folder / "_kite")  # its token changes daily
+            return kite_source(
+                lambda: Credentials.of(workspace),  # its token changes daily
+                folder=store.folder / "_kite",
+                derivatives=workspace.derivatives_file,
+            )
         case "yahoo" if not detail:
             from algo_py.finstore.sources.yahoo import yahoo_source
 

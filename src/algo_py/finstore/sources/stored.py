@@ -23,13 +23,15 @@ from algo_py.market import Instrument, Market, Timeframe
 
 # So many of the shorter bars are read at once.
 _ROWS = 100_000
+# A closing auction is asked for from the end of continuous trading to the end of matching, which may be a little more.
+_ROOM = timedelta(hours=1)
 
 
 class StoredSource:
     """Bars of one market out of its stored `timeframe_from` bars, by the rules of `finstore.resample`.
 
     A hole in those that is not known to be one of the exchange's is refused (NoData) and not passed on as an absence: it may be
-    filled any day.
+    filled any day. Of provisional bars nothing is made; what is made of final ones is final.
     """
 
     parallel = 2
@@ -47,31 +49,35 @@ class StoredSource:
         return self._shorter.delta * _ROWS
 
     def fetch(self, timeframe: Timeframe, symbol: str, start: datetime, end: datetime, *, deadline_s: float) -> Answer:
-        check_range(start, end, self.page(timeframe))
+        check_range(start, end, self.page(timeframe) + _ROOM)
         stored = self._coverage(symbol)
-        longer = expected_opens(self._market, timeframe, to_us(start), to_us(end) - 1)
+        calendar = self._market.calendar_of(symbol)
+        longer = expected_opens(calendar, timeframe, to_us(start), to_us(end) - 1)
         if not len(longer):
             return Answer(frame=empty_frame())
-        closes_us = to_us(self._market.calendar.bar_close(from_us(longer[-1]), timeframe))
+        closes_us = to_us(calendar.bar_close(from_us(longer[-1]), timeframe))
         first_us, last_us = max(int(longer[0]), to_us(stored.first)), min(closes_us - 1, to_us(stored.last))
         if first_us > last_us:
             return Answer(frame=empty_frame())
         block = self._read(symbol, first_us, last_us)
-        expected = expected_opens(self._market, self._shorter, first_us, last_us)
+        expected = expected_opens(calendar, self._shorter, first_us, last_us)
         missing = expected[~np.isin(expected, block.times, assume_unique=True)]
         absent = missing[self._is_absent(symbol, missing)]
         if len(absent) < len(missing):
             self._refuse(timeframe, symbol, np.setdiff1d(missing, absent, assume_unique=True))
-        made = resample_block(block, self._market, self._shorter, timeframe, absent=absent)
-        return Answer(frame=to_frame(made))
+        made = resample_block(block, self._market.name, calendar, self._shorter, timeframe, absent=absent)
+        early = [to_us(moment) for moment in self._store.provisional(self._market.name, self._shorter, symbol)]
+        not_final = longer[np.searchsorted(longer, early, side="right") - 1]
+        return Answer(frame=to_frame(made.rows(~np.isin(made.times, not_final))), is_final=True)
 
     def earliest(self, timeframe: Timeframe, symbol: str, *, deadline_s: float) -> datetime | None:
         """Return the open time of the first of the longer bars that begins with a stored one."""
         check_nesting(self._shorter, timeframe)
         first_us = to_us(self._coverage(symbol).first)
         length_us = timeframe.seconds * 1_000_000
-        for us in expected_opens(self._market, timeframe, first_us - length_us, first_us + 5 * length_us):
-            begins = expected_opens(self._market, self._shorter, int(us), int(us) + length_us - 1)
+        calendar = self._market.calendar_of(symbol)
+        for us in expected_opens(calendar, timeframe, first_us - length_us, first_us + 5 * length_us):
+            begins = expected_opens(calendar, self._shorter, int(us), int(us) + length_us - 1)
             if len(begins) and begins[0] >= first_us:
                 return from_us(us)
         return None

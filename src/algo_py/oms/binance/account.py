@@ -68,23 +68,23 @@ def check_rights(rights: Mapping[str, Any], *, name: str, keys: str, may_withdra
     return warnings
 
 
-def free_cash(account: Mapping[str, Any], market: Market) -> Decimal:
-    """Return how much quote currency is free. Raises ValueError where that is no amount."""
-    balances = [entry for entry in account["balances"] if entry["asset"] == market.quote_currency]
+def free_cash(account: Mapping[str, Any], quote: str) -> Decimal:
+    """Return how much of a quote currency is free. Raises ValueError where that is no amount."""
+    balances = [entry for entry in account["balances"] if entry["asset"] == quote]
     return sum((_balance(entry, "free") for entry in balances), Decimal(0))
 
 
-def holdings(account: Mapping[str, Any], market: Market) -> Iterator[PositionReport]:
-    """Yield what is held, free and locked, each asset under its symbol with the market's quote currency.
+def holdings(account: Mapping[str, Any], market: Market, quote: str) -> Iterator[PositionReport]:
+    """Yield what is held, free and locked, each asset but the quote currency under its symbol in that.
 
     What a resting sale has locked is held all the same; only what is free can be sold by one more order. Fees that were paid in
     an asset have left it: a holding of BNB is less by the fees of other symbols' trades.
     Whether that symbol is traded is not asked; an asset whose name cannot be that of a symbol is left out.
     """
     for entry in account["balances"]:
-        symbol = f"{entry['asset']}/{market.quote_currency}"
+        symbol = f"{entry['asset']}/{quote}"
         quantity = _balance(entry, "free") + _balance(entry, "locked")
-        if quantity and entry["asset"] != market.quote_currency and is_of(symbol, market):
+        if quantity and entry["asset"] != quote and is_of(symbol, market):
             yield PositionReport(symbol=symbol, quantity=quantity)
 
 

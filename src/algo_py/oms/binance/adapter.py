@@ -70,8 +70,9 @@ class BinanceOMS:
         """Name the exchange by its ccxt id; nothing is asked yet.
 
         `base_url` None is that of the credentials, else the exchange's own. `symbols` are those of `fills_since`, besides what is
-        ordered or asked about here. `limit` None is the one that all processes of this host share. `request_s` bounds each wait.
-        Raises Refused for an exchange that cannot be traded on, AuthFailed when a key is missing, InvalidInput.
+        ordered or asked about here; what they are quoted in is the cash, of none the market's own currency. `limit` None is the
+        one that all processes of this host share. `request_s` bounds each wait. Raises Refused for an exchange that cannot be
+        traded on, AuthFailed when a key is missing, InvalidInput.
         """
         if not timedelta() < recv_window <= _RECV_WINDOW_MOST:
             raise InvalidInput(f"recv_window must be above 0 and at most 60 s (was {recv_window.total_seconds():g} s)")
@@ -92,6 +93,8 @@ class BinanceOMS:
             request_s=request_s,
         )
         self._market = market
+        quotes = market.quotes_of(symbols)
+        self._quote = quotes[0] if len(quotes) == 1 else market.quote_currency  # several: as an earlier version deployed them
         self._connection = Connection(self._access, clock, limit or self._exchange.limit(host))
         self._lookups = Lookups(self._connection, Fees(self._connection, market))
         self._symbols = dict.fromkeys(symbols)
@@ -141,7 +144,7 @@ class BinanceOMS:
                 warnings.append(f"{self._name} does not tell whether the key may withdraw funds")
             summary = AccountSummary(
                 account=accounts.account_id(self._name, account, self._access.key),
-                cash=accounts.free_cash(account, self._market),
+                cash=accounts.free_cash(account, self._quote),
                 warnings=tuple(warnings),
             )
         except MISREAD:
@@ -232,7 +235,7 @@ class BinanceOMS:
         """Return what the account holds but for the quote currency, free and locked in orders."""
         account = self._account()
         try:
-            return list(accounts.holdings(account, self._market))
+            return list(accounts.holdings(account, self._market, self._quote))
         except MISREAD:
             raise self._misread("the account") from None
 
@@ -244,7 +247,7 @@ class BinanceOMS:
         """Return how much quote currency is free: not locked by an order. Raises VenueDown, RateLimited, AuthFailed."""
         account = self._account()
         try:
-            return accounts.free_cash(account, self._market)
+            return accounts.free_cash(account, self._quote)
         except MISREAD:
             raise self._misread("the account") from None
 

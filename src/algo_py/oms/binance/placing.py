@@ -100,9 +100,9 @@ def symbol_id(symbol: str) -> str:
 
 
 def is_of(symbol: str, market: Market) -> bool:
-    """Return whether a symbol is spelled as the market's are, and is paid for in its currency."""
+    """Return whether a symbol is spelled as the market's are: it names what is bought and what it is paid for in."""
     try:
-        return market.check_symbol(symbol).endswith(f"/{market.quote_currency}")
+        return bool(market.check_symbol(symbol))
     except InvalidInput:
         return False
 
@@ -129,7 +129,7 @@ def _why_not(order: OrderRequest, market: Market, capabilities: Capabilities) ->
     if order.time_in_force not in _TIMES_IN_FORCE[order.type]:
         return f"a {order.type} order cannot be {order.time_in_force}"
     if not is_of(order.symbol, market):
-        return f"it is not a symbol that is paid for in {market.quote_currency}"
+        return f"it is not spelled like {market.symbol_example}"
     prices: dict[str, Decimal | None] = {"quantity": order.quantity}
     if order.type is OrderType.LIMIT:
         prices["limit_price"] = order.limit_price

@@ -6,6 +6,7 @@ from decimal import Decimal
 from html import escape
 
 from algo_py.amounts import distance, plain
+from algo_py.formatting import with_currency
 from algo_py.market import Market
 from algo_py.orders.model import OrderRequest, OrderType
 
@@ -17,15 +18,15 @@ FILL, ASK, SKIP = "d", "p", "s"
 
 def order_text(order: OrderRequest, *, deployment_name: str, market: Market) -> str:
     """Return the message of an order."""
-    zone = market.time_zone
+    zone, quote = market.time_zone, market.quote_of(order.symbol)
     lines = [
         f"<b>{order.side} {escape(order.symbol)}</b>",
         f"Quantity: <b>{plain(order.quantity)}</b>",
-        f"Reference price: {plain(order.reference_price)} {market.quote_currency}",
-        f"Value: {plain(round(order.notional, 2))} {market.quote_currency}",
+        f"Reference price: {plain(order.reference_price)} {quote}",
+        f"Value: {with_currency(order.notional, quote)}",
     ]
     if order.type is OrderType.LIMIT and order.limit_price is not None:
-        lines.append(f"Limit: <b>{plain(order.limit_price)}</b> {market.quote_currency}")
+        lines.append(f"Limit: <b>{plain(order.limit_price)}</b> {quote}")
     lines += [
         f"Why: {escape(shortened(order.reason, _REASON_MOST))}",
         f"Bar: {order.bar_time.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}",

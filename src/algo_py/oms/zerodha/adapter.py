@@ -34,7 +34,7 @@ from algo_py.oms.zerodha import book
 from algo_py.oms.zerodha.access import INDIA, KiteAccess, KiteLimits
 from algo_py.oms.zerodha.binding import Binding
 from algo_py.oms.zerodha.charges import DeliveryCharges
-from algo_py.oms.zerodha.hours import refuse_closed
+from algo_py.oms.zerodha.hours import Hours
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
 from algo_py.oms.zerodha.portfolio import DELIVERY, free_cash, held
 from algo_py.oms.zerodha.profile import Profile
@@ -49,7 +49,13 @@ _RULES_AGE: Final = timedelta(minutes=10)  # the list is 1 MB, and a refusal may
 
 
 def zerodha_oms(
-    credentials: Credentials | Callable[[], Credentials], *, market: Market, clock: Clock, folder: Path, product: str = DELIVERY
+    credentials: Credentials | Callable[[], Credentials],
+    *,
+    market: Market,
+    clock: Clock,
+    folder: Path,
+    product: str = DELIVERY,
+    auction_fills: bool = False,
 ) -> ZerodhaOMS:
     """Return the OMS at the address in the credentials, if any, within the limits that all processes of this host share.
 
@@ -57,13 +63,22 @@ def zerodha_oms(
     """
     given = credentials if isinstance(credentials, Credentials) else credentials()
     base_url = given.base_url("zerodha")
-    return ZerodhaOMS(credentials, market=market, clock=clock, folder=folder, base_url=base_url, product=product)
+    return ZerodhaOMS(
+        credentials,
+        market=market,
+        clock=clock,
+        folder=folder,
+        base_url=base_url,
+        product=product,
+        auction_fills=auction_fills,
+    )
 
 
 class ZerodhaOMS:
     """One account at Zerodha. Building it asks nothing; `folder` keeps the list of shares, which processes share.
 
     product: CNC (delivery), or MIS, whose positions Zerodha closes itself before the end of the day. base_url None is Kite's own.
+    auction_fills: entries may be sent in the closing auction too; see hours.py.
     """
 
     name = "zerodha"
@@ -87,6 +102,7 @@ class ZerodhaOMS:
         limits: KiteLimits | None = None,
         timeout_s: float = _TIMEOUT_S,
         settling_s: float = _SETTLING_S,
+        auction_fills: bool = False,
     ) -> None:
         if market.name != _MARKET:
             raise InvalidInput(f"Zerodha trades {_MARKET}, not {market.name}", remedy="Choose another OMS for this market.")
@@ -107,6 +123,7 @@ class ZerodhaOMS:
         )
         self._listing = KiteListing(self._kite.reads, folder, clock)
         self._built_at = clock.now()
+        self.times = Hours(market, clock, last_price=self._last_price, auction_fills=auction_fills)
         self._sent_at: dict[str, datetime] = {}
 
     def connect(self) -> AccountSummary:
@@ -131,7 +148,7 @@ class ZerodhaOMS:
     def submit(self, order: OrderRequest) -> OrderReport:
         """Send an order once. Its number means that Kite has registered it; what becomes of it stands in the order book."""
         placed = parameters(order, product=self._product)
-        refuse_closed(self._market, self._clock.now(), order.leg)
+        self.times.refuse(order)
         self._renew()
         try:
             order_id = self._kite.enter(
@@ -139,6 +156,8 @@ class ZerodhaOMS:
                 subject=f"an order of {order.symbol}",
                 urgent=order.leg is Leg.EXIT,
             )
+        except Rejected as error:
+            raise self.times.read(error, order) from None
         finally:
             self._sent_at[order.client_order_id] = self._clock.now()
         return OrderReport(client_order_id=order.client_order_id, venue_order_id=order_id, status=OrderStatus.ACCEPTED)
@@ -215,6 +234,9 @@ class ZerodhaOMS:
             return told
 
         return self._kite.quote(prices, subject=f"the prices of {', '.join(names)}", urgent=urgent)
+
+    def _last_price(self, symbol: str) -> Decimal | None:
+        return self.last_prices([symbol], urgent=True).get(symbol)
 
     def free_cash(self) -> Decimal:
         """Return the rupees that can be spent now, 0 for an account in debit. Raises VenueDown, RateLimited, AuthFailed."""

@@ -20,11 +20,12 @@ from algo_py.dashboard.components.metrics import metric_cards
 from algo_py.dashboard.context import DEPLOYMENT, Context
 from algo_py.dashboard.figures import equity_figure, months_figure, price_figure
 from algo_py.dashboard.format import counted, listed, period, plain
+from algo_py.formatting import places_of
 from algo_py.market import get_market
 
 _SAVED = "backtest.saved"
 _REPORT_HEIGHT = 1100
-_MONEY, _PRICE = "%.2f", "%.8g"
+_PRICE = "%.8g"
 
 
 def show_result(context: Context, result: BacktestResult, curves: Curves, *, is_outdated: bool) -> None:
@@ -41,7 +42,7 @@ def show_result(context: Context, result: BacktestResult, curves: Curves, *, is_
     for warning in result.warnings:
         st.warning(plain(warning[:1].upper() + warning[1:]))
     _save(context, result)
-    currency = market.quote_currency
+    currency = config.quote_label
     equity, months, price, trades, whole = st.tabs(
         ["Equity and drawdown", "Monthly returns", "Price with entries and exits", "Trades", "Report"]
     )
@@ -138,6 +139,8 @@ def _readable(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _columns(currency: str) -> ColumnConfigMappingInput:
     column = st.column_config
+    places = places_of(currency)
+    money = _PRICE if places is None else f"%.{places}f"
     return {
         "symbol": column.TextColumn("Symbol"),
         "direction": column.TextColumn("Direction"),
@@ -147,8 +150,8 @@ def _columns(currency: str) -> ColumnConfigMappingInput:
         "entry_price": column.NumberColumn("Entry price", format=_PRICE),
         "exit_price": column.NumberColumn("Exit price", format=_PRICE),
         "last_price": column.NumberColumn("Last price", format=_PRICE),
-        "fees": column.NumberColumn(f"Fees, {currency}", format=_MONEY),
-        "profit": column.NumberColumn(f"Profit, {currency}", format=_MONEY),
+        "fees": column.NumberColumn(f"Fees, {currency}", format=money),
+        "profit": column.NumberColumn(f"Profit, {currency}", format=money),
         "return_fraction": column.NumberColumn("Return", format="%.2f %%"),
         "bars_held": column.NumberColumn("Bars held"),
         "exit_reason": column.TextColumn("Exit reason"),

@@ -12,6 +12,7 @@ from algo_py.dashboard.clients import Clients, forget_coverage
 from algo_py.dashboard.components.errors import show as show_error
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.components.heading import heading
+from algo_py.dashboard.components.horizon import show_calendar_problem
 from algo_py.dashboard.context import Context
 from algo_py.dashboard.fetches.fetch import FetchOrder
 from algo_py.dashboard.format import counted, plain
@@ -22,13 +23,14 @@ from algo_py.dashboard.screens.data.fetch_form import checked_source, fetch_form
 from algo_py.dashboard.screens.data.fetched import show_fetched
 from algo_py.dashboard.screens.data.files import show_files
 from algo_py.dashboard.screens.data.stored import Series, Stored
+from algo_py.dashboard.screens.data.trading_days import days_form, market_of_days, show_days
 from algo_py.dashboard.screens.data.upload_form import upload_form
 from algo_py.errors import NoData
 from algo_py.finstore.frames import from_us
 from algo_py.finstore.sample import install_sample
 
 _HELP = Path(__file__).parent / "help.md"
-_FETCH, _UPLOAD = "Fetch", "Upload a file"
+_FETCH, _UPLOAD, _DAYS = "Fetch", "Upload a file", "Trading days"
 
 
 def show(context: Context) -> None:
@@ -38,15 +40,22 @@ def show(context: Context) -> None:
     left, right = st.columns([1, 2.7], gap="medium")
     with left, st.container(border=True, gap="xsmall"):
         way = st.segmented_control(
-            "Bring bars in", [_FETCH, _UPLOAD], default=_FETCH, required=True, key="data.way", persist_state="session"
+            "Bring bars in", [_FETCH, _UPLOAD, _DAYS], default=_FETCH, required=True, key="data.way", persist_state="session"
         )
-        if way == _UPLOAD:
+        if way == _DAYS:
+            market = market_of_days()
+            days_form(clients, market)
+        elif way == _UPLOAD:
             upload_form(clients)
         else:
             fetch_form(clients)
     with right:
         with st.container():
             _news()
+        if way == _DAYS:
+            show_days(clients, market)
+            return
+        show_calendar_problem()
         is_shown = False
         with shown_as_a_line():
             here = choose_stored(clients)

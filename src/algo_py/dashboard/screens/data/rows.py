@@ -69,7 +69,7 @@ def series_row(one: Series, age: timedelta | None, *, is_open: bool | None) -> R
             Cell(moment(cover.first)),
             Cell(moment(cover.last)),
             Cell(f"{cover.rows:,}"),
-            freshness(one.behind, is_open=is_open),
+            freshness(one.behind, is_open=is_open, provisional=provisional_until(one)),
             _gaps(cover),
             _waiting(one),
             rules,
@@ -85,9 +85,17 @@ def _broken(one: Series) -> Cell:
     return Cell("not readable", note=problem.partition(" are damaged: ")[2] or problem, tone="bad")
 
 
-def freshness(behind: int | None, *, is_open: bool | None) -> Cell:
-    """Return how far the last stored bar is behind the newest closed one."""
-    note = "market closed" if is_open is False else ""
+def provisional_until(one: Series) -> str:
+    """Return until when a symbol's last bar is provisional, in words; empty when it is final."""
+    cover = one.coverage
+    if cover is None or not cover.provisional:
+        return ""
+    return f"provisional until {moment(cover.provisional[-1].final_at)}"
+
+
+def freshness(behind: int | None, *, is_open: bool | None, provisional: str = "") -> Cell:
+    """Return how far the last stored bar is behind the newest final one."""
+    note = ", ".join(part for part in (provisional, "market closed" if is_open is False else "") if part)
     if behind is None:
         return Cell(DASH, note=note)
     if behind == 0:

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from algo_py.dashboard.clients import Clients
-from algo_py.dashboard.screens.data.strip import Buckets, Strip, strip_of
+from algo_py.dashboard.screens.data.strip import Buckets, Strip, span_of, strip_of
 from algo_py.errors import AlgoPyError, InvalidInput
 from algo_py.finstore import Coverage, FinStore
-from algo_py.finstore.bartimes import expected_opens
+from algo_py.finstore.bartimes import expected_opens, opens_of_any
 from algo_py.finstore.frames import to_us
 from algo_py.finstore.layout import Layout
 from algo_py.finstore.parquet import signature_of
-from algo_py.market import Market, Timeframe, get_market, latest_closed_open, market_names
+from algo_py.market import Calendar, Market, Timeframe, get_market, latest_final_open, market_names
 from algo_py.market.calendars import AlwaysOpen
 
 _KEPT_S = 30
@@ -33,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class Series:
     """The bars of one symbol. coverage and strip: None when there are none or they cannot be read, and `problem` says why.
 
-    behind: how many closed bars follow the last stored one. waiting: for how many bars another value was offered that nobody has
+    behind: how many final bars follow the last stored one. waiting: for how many bars another value was offered that nobody has
     adopted. Both None when not known.
     """
 
@@ -110,7 +111,7 @@ def read(store: FinStore, market: Market, timeframe: Timeframe) -> Stored:
     lost = {symbol for place, length, symbol in _lost(store) if (place, length) == (market.name, timeframe.value)}
     symbols = sorted(lost.union(store.symbols(market.name, timeframe)))
     covers = {symbol: _cover(store, market, timeframe, symbol) for symbol in symbols}
-    buckets = _buckets(market, timeframe, [cover for cover in covers.values() if isinstance(cover, Coverage)])
+    buckets = _buckets(market, timeframe, {s: cover for s, cover in covers.items() if isinstance(cover, Coverage)})
     problems: list[str] = []
     waiting: Mapping[str, int] | None = None
     try:
@@ -122,7 +123,7 @@ def read(store: FinStore, market: Market, timeframe: Timeframe) -> Stored:
             symbol=symbol,
             coverage=cover,
             waiting=None if waiting is None else waiting.get(symbol, 0),
-            strip=strip_of(cover, buckets),
+            strip=strip_of(cover, buckets, expected_of(market, timeframe, symbol, cover)),
         )
         if isinstance(cover, Coverage)
         else Series(symbol=symbol, coverage=None, problem=cover)
@@ -132,17 +133,21 @@ def read(store: FinStore, market: Market, timeframe: Timeframe) -> Stored:
 
 
 def with_freshness(stored: Stored, *, now: datetime) -> Stored:
-    """Return it with how far each symbol is behind the newest closed bar."""
+    """Return it with how far each symbol is behind the newest bar that is final."""
     market = stored.market
     try:
-        newest = latest_closed_open(market.calendar, stored.timeframe, now)
+        calendars = {one.symbol: market.calendar_of(one.symbol) for one in stored.series}
+        newest = {calendar: latest_final_open(calendar, stored.timeframe, now) for calendar in set(calendars.values())}
         is_open = _is_open(market, now)
     except InvalidInput as error:
         problem = f"How fresh the bars are is not known: {error}"
         return replace(stored, problems=(*stored.problems, problem))
-    lasts = {one.coverage.last for one in stored.series if one.coverage is not None}
-    behind = _behind(market, stored.timeframe, sorted(lasts), newest)
-    series = tuple(one if one.coverage is None else replace(one, behind=behind[one.coverage.last]) for one in stored.series)
+    behind: dict[str, int] = {}
+    for calendar, latest in newest.items():
+        own = {one.symbol: one.coverage.last for one in stored.series if one.coverage and calendars[one.symbol] is calendar}
+        counts = _behind(calendar, stored.timeframe, sorted(set(own.values())), latest)
+        behind |= {symbol: counts[last] for symbol, last in own.items()}
+    series = tuple(replace(one, behind=behind.get(one.symbol)) for one in stored.series)
     return replace(stored, series=series, is_open=is_open)
 
 
@@ -165,20 +170,26 @@ def _cover(store: FinStore, market: Market, timeframe: Timeframe, symbol: str) -
         return error
 
 
-def _buckets(market: Market, timeframe: Timeframe, covers: Sequence[Coverage]) -> Buckets:
+def _buckets(market: Market, timeframe: Timeframe, covers: Mapping[str, Coverage]) -> Buckets:
     """Return buckets over the time of all symbols together, lost bars included."""
-    moments = [moment for cover in covers for moment in (cover.first, cover.last)]
-    moments += [moment for cover in covers for gap in cover.gaps for moment in (gap.first, gap.last)]
-    if not moments:
+    spans = [span_of(cover) for cover in covers.values()]
+    if not spans:
         return Buckets.of(np.empty(0, dtype=np.int64))
-    return Buckets.of(expected_opens(market, timeframe, to_us(min(moments)), to_us(max(moments))))
+    first, last = to_us(min(first for first, _ in spans)), to_us(max(last for _, last in spans))
+    return Buckets.of(opens_of_any((market.calendar_of(symbol) for symbol in covers), timeframe, first, last))
 
 
-def _behind(market: Market, timeframe: Timeframe, lasts: Sequence[datetime], newest: datetime) -> dict[datetime, int]:
-    """Return for each last bar, ascending, how many bars have closed since."""
+def expected_of(market: Market, timeframe: Timeframe, symbol: str, cover: Coverage) -> NDArray[np.int64]:
+    """Return the open times of all bars that a symbol should have, lost ones included."""
+    first, last = span_of(cover)
+    return expected_opens(market.calendar_of(symbol), timeframe, to_us(first), to_us(last))
+
+
+def _behind(calendar: Calendar, timeframe: Timeframe, lasts: Sequence[datetime], newest: datetime) -> dict[datetime, int]:
+    """Return for each last bar, ascending, how many bars have become final since."""
     if not lasts or newest <= lasts[0]:
         return dict.fromkeys(lasts, 0)
-    due = expected_opens(market, timeframe, to_us(lasts[0]), to_us(newest))
+    due = expected_opens(calendar, timeframe, to_us(lasts[0]), to_us(newest))
     return {last: len(due) - int(np.searchsorted(due, to_us(last), side="right")) for last in lasts}
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,33 +90,38 @@ def is_absent(reason: str) -> bool:
     return reason.startswith("not at ") and "(so far)" not in reason
 
 
-def strip_of(coverage: Coverage, buckets: Buckets) -> Strip:
-    """Return the strip of a symbol; the buckets cover at least its own time."""
+def span_of(coverage: Coverage) -> tuple[datetime, datetime]:
+    """Return the open times of the first and the last bar that are stored or known to be missing."""
     gaps = coverage.gaps
-    first = min([coverage.first, *(gap.first for gap in gaps)])
-    last = max([coverage.last, *(gap.last for gap in gaps)])
-    start, end = _places(buckets, [first], "left")[0], _places(buckets, [last], "right")[0]
-    edges = buckets.edges
-    expected = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
-    return Strip(expected, _lacking(gaps, buckets))
+    return min([coverage.first, *(gap.first for gap in gaps)]), max([coverage.last, *(gap.last for gap in gaps)])
 
 
-def _lacking(gaps: Sequence[Gap], buckets: Buckets) -> tuple[Mapping[str, int], ...]:
-    lacking: list[Counter[str]] = [Counter() for _ in range(len(buckets))]
-    starts = _places(buckets, [gap.first for gap in gaps], "left")
-    ends = _places(buckets, [gap.last for gap in gaps], "right")
-    firsts = np.searchsorted(buckets.edges, starts, side="right") - 1
-    lasts = np.searchsorted(buckets.edges, ends, side="left") - 1
-    edges = buckets.edges.tolist()
-    for gap, start, end, first, last in zip(gaps, *(a.tolist() for a in (starts, ends, firsts, lasts)), strict=True):
+def strip_of(coverage: Coverage, buckets: Buckets, expected: Counts | None = None) -> Strip:
+    """Return the strip of a symbol; the buckets cover at least its own time.
+
+    `expected` are the bars that it should have from its first to its last; None: all that the buckets have there. Shares that
+    close by auction have other bars than the rest, so what a bucket expects is the symbol's own.
+    """
+    if expected is None:
+        first, last = map(to_us, span_of(coverage))
+        expected = buckets.expected[(buckets.expected >= first) & (buckets.expected <= last)]
+    starts = buckets.expected[buckets.edges[:-1]]
+    edges = np.append(np.searchsorted(expected, starts, side="left"), len(expected))
+    return Strip(np.diff(edges), _lacking(coverage.gaps, edges, expected))
+
+
+def _lacking(gaps: Sequence[Gap], edges: Counts, expected: Counts) -> tuple[Mapping[str, int], ...]:
+    lacking: list[Counter[str]] = [Counter() for _ in range(len(edges) - 1)]
+    places = edges.tolist()
+    for gap in gaps:
+        start, end = np.searchsorted(expected, to_us(gap.first)), np.searchsorted(expected, to_us(gap.last), side="right")
+        first = int(np.searchsorted(edges, start, side="right")) - 1
+        last = int(np.searchsorted(edges, end, side="left")) - 1
         for place in range(first, last + 1):
-            lacking[place][gap.reason or MISSING] += min(end, edges[place + 1]) - max(start, edges[place])
+            bars = min(int(end), places[place + 1]) - max(int(start), places[place])
+            if bars > 0:
+                lacking[place][gap.reason or MISSING] += bars
     return tuple(lacking)
-
-
-def _places(buckets: Buckets, moments: Sequence[datetime], side: Literal["left", "right"]) -> Counts:
-    times = np.array([to_us(moment) for moment in moments], dtype=np.int64)
-    return np.asarray(np.searchsorted(buckets.expected, times, side=side))
 
 
 def _words(expected: int, lacking: Mapping[str, int]) -> str:

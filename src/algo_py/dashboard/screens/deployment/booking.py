@@ -136,7 +136,7 @@ def _list(ours: Clients, deployment: Deployment) -> None:
 
 
 def _amount(value: float) -> str:
-    return f"{value:+,.10g}" if value else DASH
+    return f"{Decimal(f'{value:.10g}'):+,f}" if value else DASH
 
 
 def _name(label: str) -> str:
@@ -149,7 +149,7 @@ class _Fields:
 
     def __init__(self, deployment: Deployment, kind: str) -> None:
         self.symbols = deployment.config.backtest.symbols
-        self.currency = deployment.config.market.quote_currency
+        self.currency = deployment.config.backtest.quote_label
         self._prefix = f"deployment.booking.{deployment.id}.{kind}.{st.session_state.get(_FORM, 0)}"
 
     def key(self, name: str) -> str:

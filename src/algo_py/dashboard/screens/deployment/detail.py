@@ -12,15 +12,17 @@ from plotly.graph_objects import Figure  # type: ignore[attr-defined]  # plotly 
 
 from algo_py.clock import monotonic_s
 from algo_py.dashboard.clients import Clients
+from algo_py.dashboard.components.horizon import show_horizons
 from algo_py.dashboard.components.live_log import live_log
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
 from algo_py.dashboard.figures import account_figure
-from algo_py.dashboard.format import counted, exact, moment, number, plain, price
+from algo_py.dashboard.format import counted, exact, moment, money, plain, price
 from algo_py.dashboard.screens.deployment.alerts import show_alerts
 from algo_py.dashboard.screens.deployment.booking import show_booking
 from algo_py.dashboard.screens.deployment.limits import edit_limits
 from algo_py.dashboard.screens.deployment.positions import show_positions
 from algo_py.deployment import Deployment
+from algo_py.market import Market
 from algo_py.orders.model import OrderStatus
 from algo_py.orders.records import JournaledOrder
 
@@ -55,6 +57,7 @@ def show_detail(ours: Clients, deployment: Deployment) -> None:
     """Show it."""
     for warning in ours.deployments.warnings(deployment.id):
         st.warning(plain(warning), icon=":material/account_balance_wallet:")
+    show_horizons([deployment], ours.clock)
     left, right = st.columns([1, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -115,12 +118,12 @@ def _equity_figure(deployment_id: str, reading: int, _deployment: Deployment, _o
         return None
     config = _deployment.config
     equity = pd.Series([float(point.equity) for point in points], index=pd.DatetimeIndex([point.time for point in points]))
-    initial, currency = config.backtest.initial_cash, config.market.quote_currency
+    initial, currency = config.backtest.initial_cash, config.backtest.quote_label
     return account_figure(equity, initial=initial, currency=currency, height=_HEIGHT)
 
 
 def _orders(ours: Clients, deployment: Deployment) -> None:
-    count, newest = _newest_orders(deployment.id, _reading(deployment), ours)
+    count, newest = _newest_orders(deployment.id, _reading(deployment), deployment, ours)
     if not newest:
         st.info("No order has been decided yet.")
         return
@@ -130,9 +133,9 @@ def _orders(ours: Clients, deployment: Deployment) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=_READINGS_KEPT)
-def _newest_orders(deployment_id: str, reading: int, _ours: Clients) -> tuple[int, list[Row]]:
+def _newest_orders(deployment_id: str, reading: int, _deployment: Deployment, _ours: Clients) -> tuple[int, list[Row]]:
     orders = _ours.deployments.orders(deployment_id)
-    return len(orders), [_order_row(order) for order in reversed(orders[-_ORDERS_SHOWN:])]
+    return len(orders), [_order_row(order, _deployment.config.market) for order in reversed(orders[-_ORDERS_SHOWN:])]
 
 
 def _reading(deployment: Deployment) -> int:
@@ -140,8 +143,9 @@ def _reading(deployment: Deployment) -> int:
     return int(monotonic_s() / (_LONG_EVERY_S if deployment.row.runs > _LONG_RUNS else _EVERY_S))
 
 
-def _order_row(order: JournaledOrder) -> Row:
+def _order_row(order: JournaledOrder, market: Market) -> Row:
     request = order.request
+    quote = market.quote_of(request.symbol)
     return Row(
         request.client_order_id,
         (
@@ -150,7 +154,7 @@ def _order_row(order: JournaledOrder) -> Row:
             Cell(request.side.value, note=request.reason),
             Cell(exact(request.quantity)),
             Cell(price(order.average_fill_price)),
-            Cell(number(order.fee)),
+            Cell(money(order.fee, quote), note=quote if order.fee else ""),
             Cell(order.status.value, note=order.reason.replace("_", " "), tone=_ORDER_TONES.get(order.status, "busy")),
         ),
     )

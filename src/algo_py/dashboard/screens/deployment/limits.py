@@ -12,6 +12,7 @@ from algo_py.dashboard.clients import clients
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.screens.deployment import state
 from algo_py.deployment import Deployment
+from algo_py.market.quotes import usual_cash
 from algo_py.orders.model import from_float
 from algo_py.orders.risk import Limits
 
@@ -30,7 +31,7 @@ def limits_form(place: Any, key: Callable[[str], str], *, currency: str, current
             label,
             value=None if bound is None else float(bound),
             min_value=0.0,
-            step=100.0,
+            step=usual_cash(currency) / 100,
             format="%.12g",
             placeholder="no limit",
             key=key("notional" if name == "max_order_notional" else name),
@@ -102,7 +103,7 @@ def edit_limits(deployment: Deployment) -> None:
     """Show the limits of a deployment, to be changed while it trades."""
     if deployment.row.cleared_at is not None:
         st.caption("It was cleared: its limits are those it had.")
-    currency = deployment.config.market.quote_currency
+    currency = deployment.config.backtest.quote_label
 
     def key(name: str) -> str:
         return f"deployment.limits.{deployment.id}.{name}"

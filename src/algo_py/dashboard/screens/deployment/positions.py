@@ -8,9 +8,10 @@ import streamlit as st
 
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone, table
-from algo_py.dashboard.format import DASH, exact, moment, number, plain, price
+from algo_py.dashboard.format import DASH, exact, moment, plain, price
 from algo_py.deployment import Deployment
 from algo_py.deployment.protection_rows import ProtectedBy, Protection
+from algo_py.formatting import with_currency
 
 _HEIGHT = 150
 _BY: Final = {
@@ -38,7 +39,7 @@ _PROTECTION_COLUMNS: Final = (
 def show_positions(ours: Clients, deployment: Deployment) -> None:
     """Show them."""
     ledger = ours.deployments.ledger(deployment.id)
-    currency = deployment.config.market.quote_currency
+    currency = deployment.config.backtest.quote_label
     rows = [
         Row(position.symbol, (Cell(position.symbol), Cell(exact(position.quantity)), Cell(price(position.average_price))))
         for position in ledger.positions.values()
@@ -50,7 +51,7 @@ def show_positions(ours: Clients, deployment: Deployment) -> None:
         table("Protection", _PROTECTION_COLUMNS, protection, key="deployment.protection", height=_HEIGHT)
     else:
         st.info("No open position.")
-    st.caption(f"Cash {number(ledger.cash)} {currency}, fees paid {number(ledger.fees_paid)} {currency}")
+    st.caption(f"Cash {with_currency(ledger.cash, currency)}, fees paid {with_currency(ledger.fees_paid, currency)}")
     halted = [one for one in ours.deployments.halts(deployment.id) if one.symbol is not None]
     if halted:
         lines = (f"- {plain(one.symbol or DASH)}: {plain(one.reason)} (since {plain(moment(one.at))})" for one in halted)

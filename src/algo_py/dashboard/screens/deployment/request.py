@@ -23,6 +23,7 @@ from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, 
 from algo_py.deployment.preview import schedule_warnings, shown_runs
 from algo_py.deployment.schedule import Schedule
 from algo_py.market import get_market
+from algo_py.market.quotes import usual_cash
 from algo_py.oms import oms_choice, oms_names
 
 LIVE, REPLAY = "Live", "Replay"
@@ -86,15 +87,16 @@ def _what(loaded: state.Loaded) -> _Overrides:
     money = _money(loaded)
     left, right = st.columns(2)
     cash = left.number_input(
-        f"Initial cash, {market.quote_currency}",
+        f"Initial cash, {config.quote_label}",
         value=money["cash"],
-        step=1_000.0,
+        step=usual_cash(config.quote_label) / 10,
         format="%.12g",
         key=loaded.key("cash"),
         persist_state="session",
     )
+    is_value = config.size_type == "value"
     size = right.number_input(
-        "Size",
+        f"Size, {config.quote_label}" if is_value else "Size",
         value=money["size"],
         format="%.12g",
         key=loaded.key("size"),
@@ -157,7 +159,7 @@ def _rest(
         persist_state="session",
     )
     credentials_state(left, clients, loaded, oms)
-    limits = limits_form(right, loaded.key, currency=get_market(config.market).quote_currency)
+    limits = limits_form(right, loaded.key, currency=config.quote_label)
     late = left.checkbox(
         "Take late entries",
         key=loaded.key("late_entries"),
@@ -168,6 +170,12 @@ def _rest(
         "Enter the open position",
         key=loaded.key("enter_open_position"),
         help="The first run enters what the strategy holds by then; otherwise it waits for the next signal",
+        persist_state="session",
+    )
+    early = left.checkbox(
+        "Use provisional bars",
+        key=loaded.key("use_provisional"),
+        help="Act on bars that have closed and are not final yet, such as NSE's daily ones before the evening",
         persist_state="session",
     )
     name = st.text_input(
@@ -187,6 +195,7 @@ def _rest(
         limits=limits(),
         late_entries=late,
         enter_open_position=at_once,
+        use_provisional=early,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from algo_py.dashboard.components.table import Cell, Column, Row, Tone
-from algo_py.dashboard.format import DASH, listed, moment, number
+from algo_py.dashboard.format import DASH, listed, moment, money
 from algo_py.deployment import Deployment
 from algo_py.deployment.config import Replay
 from algo_py.deployment.status import Status
@@ -20,6 +20,7 @@ TONES: Final[Mapping[Status, Tone]] = {
     Status.HALTED: "bad",
     Status.FAILING: "bad",
     Status.NO_DATA: "bad",
+    Status.ASSUMED_DAYS: "busy",
     Status.WATCHING: "busy",
     Status.LATE: "bad",
     Status.STALLED: "bad",
@@ -62,8 +63,8 @@ def row_of(deployment: Deployment) -> Row:
             Cell(config.oms),
             Cell(f"{row.runs:,}", note=bad),
             Cell(DASH if makes_no_runs else moment(row.next_run_at), note=clock_of(deployment)),
-            Cell(number(row.cash)),
-            Cell(number(row.equity), note=config.market.quote_currency),
+            Cell(money(row.cash, backtest.quote_label), note=backtest.quote_label),
+            Cell(money(row.equity, backtest.quote_label), note=backtest.quote_label),
         ),
     )
 

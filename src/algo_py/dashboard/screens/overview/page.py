@@ -11,9 +11,10 @@ import streamlit as st
 from algo_py.backtest import SnapshotSummary
 from algo_py.dashboard.clients import coverage
 from algo_py.dashboard.components.heading import heading
+from algo_py.dashboard.components.horizon import show_horizons
 from algo_py.dashboard.components.table import Cell, Column, Row, table
 from algo_py.dashboard.context import BACKTEST, DEPLOYMENT, Context
-from algo_py.dashboard.format import DASH, counted, listed, moment, number, percent, period, plain
+from algo_py.dashboard.format import DASH, counted, listed, moment, money, number, percent, period, plain
 from algo_py.dashboard.screens.deployment.dangers import show_unprotected, unprotected
 from algo_py.dashboard.screens.deployment.rows import clock_of, status_cell
 from algo_py.deployment import Deployment
@@ -44,6 +45,7 @@ def show(context: Context) -> None:
 def _deployments(context: Context, deployments: Sequence[Deployment]) -> None:
     st.subheader("Deployments", anchor=False)
     show_unprotected(unprotected(context.clients))
+    show_horizons(deployments, context.clients.clock)
     if not deployments:
         st.info("Nothing is deployed. A saved backtest is deployed with one click.")
     else:
@@ -69,7 +71,7 @@ def _deployment_row(deployment: Deployment) -> Row:
             Cell(backtest.strategy, note=f"{backtest.timeframe.value} {listed(backtest.symbols)}"),
             Cell(deployment.config.oms, note=clock_of(deployment)),
             Cell(f"{row.runs:,}"),
-            Cell(number(row.equity), note=deployment.config.market.quote_currency),
+            Cell(money(row.equity, backtest.quote_label), note=backtest.quote_label),
         ),
     )
 

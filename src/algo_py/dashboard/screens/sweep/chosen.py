@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from algo_py.backtest import BacktestResult, run_backtest
-from algo_py.backtest.words import metric
 from algo_py.dashboard.clients import Clients
 from algo_py.dashboard.components.errors import shown_as_a_line
 from algo_py.dashboard.context import DEPLOYMENT, Context
 from algo_py.dashboard.format import plain
-from algo_py.dashboard.screens.sweep.rows import heading, parameters_of, set_words
+from algo_py.dashboard.screens.sweep.rows import heading, parameters_of, set_words, worded
 from algo_py.dashboard.screens.sweep.run import Swept
 from algo_py.engine.sweep import plain as python_value
 from algo_py.engine.sweep_rank import METRICS
@@ -46,7 +45,7 @@ def save_chosen(context: Context, swept: Swept, chosen: pd.Series | None, names:
     if failed:
         st.error(f"**{plain(set_words(chosen, names))}** failed: {plain(str(chosen['error']))}")
     else:
-        value = metric(swept.result.rank, python_value(chosen[swept.result.rank]))
+        value = worded(swept.result.rank, python_value(chosen[swept.result.rank]), swept.result.config.quote_label)
         st.markdown(f"Chosen set **{plain(set_words(chosen, names))}**: {plain(heading(swept.result.rank))} {plain(value)}")
     saved: tuple[Swept, object, str] | None = st.session_state.get(_SAVED)
     saved_as = saved[2] if saved is not None and saved[0] is swept and saved[1] == chosen.name else None
@@ -74,8 +73,9 @@ def _run(clients: Clients, swept: Swept, chosen: pd.Series) -> BacktestResult:
     for name in METRICS:
         now, then = result.portfolio.metrics[name], python_value(chosen[name])
         if (now is None) != (then is None) or (now is not None and not math.isclose(now, then, rel_tol=1e-9, abs_tol=1e-12)):
+            has, had = (worded(name, value, result.config.quote_label) for value in (now, then))
             raise Conflict(
-                f"a backtest of this set now has {heading(name)} {metric(name, now)}, in the sweep it was {metric(name, then)}",
+                f"a backtest of this set now has {heading(name)} {has}, in the sweep it was {had}",
                 remedy="The strategy or the bars have changed since: run the sweep again.",
             )
     return result

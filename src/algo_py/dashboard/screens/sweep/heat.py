@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from algo_py.backtest.words import metric
 from algo_py.dashboard.figures import heat_figure
-from algo_py.dashboard.screens.sweep.rows import heading, written
+from algo_py.dashboard.screens.sweep.rows import heading, worded, written
 from algo_py.engine.sweep import plain as python_value
 from algo_py.engine.sweep_rank import direction_of
 
@@ -23,7 +22,7 @@ def best_over(results: pd.DataFrame, x: str, y: str, rank: str) -> pd.DataFrame:
     return table
 
 
-def show_heat_map(results: pd.DataFrame, names: Sequence[str], rank: str, *, chosen: pd.Series | None) -> None:
+def show_heat_map(results: pd.DataFrame, names: Sequence[str], rank: str, *, chosen: pd.Series | None, currency: str) -> None:
     """Show the map, with its two parameters to choose where there are more; `names` are those with several values."""
     if len(names) < 2:
         st.info("A heat map needs two parameters with several values each.")
@@ -33,7 +32,7 @@ def show_heat_map(results: pd.DataFrame, names: Sequence[str], rank: str, *, cho
     if table.isna().all(axis=None):
         st.info(f"No set has a {heading(rank)}, so that there is nothing to draw.")
         return
-    text = table.map(lambda value: metric(rank, python_value(value)))
+    text = table.map(lambda value: worded(rank, python_value(value), currency))
     figure = heat_figure(
         table.set_axis([written(value) for value in table.index], axis=0).set_axis(
             [written(value) for value in table.columns], axis=1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from algo_py.backtest.words import metric
 from algo_py.dashboard.components.table import Order, table
 from algo_py.dashboard.context import Context
 from algo_py.dashboard.format import counted, listed, period, plain
@@ -22,6 +21,7 @@ from algo_py.dashboard.screens.sweep.rows import (
     in_order,
     parameters_of,
     rows_of,
+    worded,
 )
 from algo_py.dashboard.screens.sweep.run import Swept
 from algo_py.market import get_market
@@ -54,10 +54,10 @@ def show_result(context: Context, swept: Swept, *, is_outdated: bool) -> None:
     with sets:
         _sets(swept, several or names, chosen)
     with heat:
-        show_heat_map(results, several, result.rank, chosen=chosen)
+        show_heat_map(results, several, result.rank, chosen=chosen, currency=config.quote_label)
     if walked and result.folds is not None:
         with walked[0]:
-            _folds(result.folds, several or names, result.rank)
+            _folds(result.folds, several or names, result.rank, config.quote_label)
 
 
 def _sets(swept: Swept, names: list[str], chosen: pd.Series | None) -> None:
@@ -76,7 +76,7 @@ def _sets(swept: Swept, names: list[str], chosen: pd.Series | None) -> None:
     table(
         "Parameter sets",
         headings(columns),
-        rows_of(ordered.head(_MOST_ROWS), columns),
+        rows_of(ordered.head(_MOST_ROWS), columns, swept.result.config.quote_label),
         key="sweep.table",
         selected=None if chosen is None else str(chosen.name),
         on_select=lambda number: choose(swept, int(number)),
@@ -108,7 +108,7 @@ def _order(swept: Swept, columns: list[str]) -> Order:
     return first_order(columns, columns.index(swept.result.rank))
 
 
-def _folds(folds: pd.DataFrame, names: list[str], rank: str) -> None:
+def _folds(folds: pd.DataFrame, names: list[str], rank: str, currency: str) -> None:
     """Show the folds, and what is left of the in-sample figure on average."""
     if folds.empty:
         st.info("No fold is done.")
@@ -116,10 +116,10 @@ def _folds(folds: pd.DataFrame, names: list[str], rank: str) -> None:
     done = folds[folds[STATUS] == "ok"]
     pair = done[[f"in_sample_{rank}", f"out_of_sample_{rank}"]].astype("float64").dropna()
     if not pair.empty:
-        inside, outside = (metric(rank, float(value)) for value in pair.mean())
+        inside, outside = (worded(rank, float(value), currency) for value in pair.mean())
         st.markdown(
             f"{heading(rank)} on average: **{plain(inside)}** on the bars that each set was chosen on, **{plain(outside)}** on "
             f"the bars that followed ({counted(len(pair), 'fold')})."
         )
-    table("Walk-forward", fold_headings(rank), fold_rows(folds, names, rank), key="sweep.folds.table", height=430)
+    table("Walk-forward", fold_headings(rank), fold_rows(folds, names, rank, currency), key="sweep.folds.table", height=430)
     st.caption("Each fold chooses its best set on the bars before and trades it from the initial cash. Times are UTC.")

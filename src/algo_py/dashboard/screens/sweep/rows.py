@@ -59,9 +59,9 @@ def in_order(results: pd.DataFrame, columns: Sequence[str], order: Order) -> pd.
     return by_name if name == STATUS else by_name.sort_values(STATUS, key=lambda status: status != "ok", kind="stable")
 
 
-def rows_of(sets: pd.DataFrame, columns: Sequence[str]) -> list[Row]:
-    """Return the lines, each known by its number in the search; a failed one carries its reason."""
-    return [Row(str(number), tuple(_cell(values, name) for name in columns)) for number, values in sets.iterrows()]
+def rows_of(sets: pd.DataFrame, columns: Sequence[str], currency: str) -> list[Row]:
+    """Return the lines, each known by its number in the search; a failed one carries its reason. Money is in `currency`."""
+    return [Row(str(number), tuple(_cell(values, name, currency) for name in columns)) for number, values in sets.iterrows()]
 
 
 def set_words(values: pd.Series, names: Sequence[str]) -> str:
@@ -84,19 +84,19 @@ def fold_headings(rank: str) -> list[Column]:
     return [*FOLD_COLUMNS, *pairs, Column("Status")]
 
 
-def fold_rows(folds: pd.DataFrame, names: Sequence[str], rank: str) -> list[Row]:
+def fold_rows(folds: pd.DataFrame, names: Sequence[str], rank: str, currency: str) -> list[Row]:
     """Return a line for each fold: in sample beside out of sample."""
-    return [_fold_row(values, names, rank) for _, values in folds.iterrows()]
+    return [_fold_row(values, names, rank, currency) for _, values in folds.iterrows()]
 
 
-def _fold_row(values: pd.Series, names: Sequence[str], rank: str) -> Row:
+def _fold_row(values: pd.Series, names: Sequence[str], rank: str, currency: str) -> Row:
     periods = [
         Cell(moment(values[f"{part}_first"]), note=f"to {moment(values[f'{part}_last'])}")
         for part in ("in_sample", "out_of_sample")
     ]
     known = python_value(values[names[0]]) is not None
     metrics = [
-        Cell(metric(name, python_value(values[f"{part}_{name}"])))
+        Cell(worded(name, python_value(values[f"{part}_{name}"]), currency))
         for name in dict.fromkeys((rank, "total_return_fraction"))
         for part in ("in_sample", "out_of_sample")
     ]
@@ -104,16 +104,22 @@ def _fold_row(values: pd.Series, names: Sequence[str], rank: str) -> Row:
     return Row(number, (Cell(number), *periods, Cell(set_words(values, names) if known else DASH), *metrics, _status(values)))
 
 
-def _cell(values: pd.Series, name: str) -> Cell:
+def _cell(values: pd.Series, name: str, currency: str) -> Cell:
     if name == STATUS:
         return _status(values)
     value = python_value(values[name])
-    return Cell(metric(name, value) if name in METRICS else written(value))
+    return Cell(worded(name, value, currency) if name in METRICS else written(value))
 
 
 def _status(values: pd.Series) -> Cell:
     failed = values[STATUS] != "ok"
     return Cell(values[STATUS], note=str(values["error"]) if failed else "", tone="bad" if failed else "good")
+
+
+def worded(name: str, value: float | None, currency: str) -> str:
+    """Return a metric in words; money with its currency."""
+    words = metric(name, value, currency)
+    return f"{words} {currency}" if METRIC_WORDS[name][1] == "money" and value is not None else words
 
 
 def written(value: Any) -> str:
