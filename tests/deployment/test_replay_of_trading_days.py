@@ -71,7 +71,7 @@ def changed(timeframe: str, first: date, days: int, **changes: object) -> dict[s
         ("15m", SECOND_ERA, 7, 0.1, EVERYTHING | {"stop_loss": 0.01, "max_hold_bars": 9}),
         ("15m", date(2026, 7, 29), 10, 0.0, EVERYTHING | {"square_off_at": "15:25", "cash_sharing": False, "size": 1.0}),
         ("15m", FIRST_ERA, 7, 0.0, {"symbols": (AUCTIONED,), "no_entry_after": "15:35", "auction_fills": True}),
-        ("1m", SECOND_ERA, 1, 0.02, EVERYTHING),
+        ("1m", SECOND_ERA, 1, 0.02, EVERYTHING | {"params": {"every": 19}}),
         ("1h", FIRST_ERA, 10, 0.0, {"square_off_at": "15:15"}),
     ],
     ids=[

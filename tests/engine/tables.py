@@ -70,5 +70,43 @@ def denials(portfolio: Portfolio) -> list[tuple[Any, ...]]:
     ]
 
 
+def read_session(text: str, symbol: str, timeframe: str) -> tuple[Bars, Signals]:
+    """Read bars of one share of NSE: day, time (of India), prices and signals, as in `read_tables`."""
+    rows, marks = {}, {}
+    for words in (line.split() for line in text.strip().splitlines()):
+        moment = pd.Timestamp(f"{words[0]} {words[1]}", tz="Asia/Kolkata").tz_convert("UTC")
+        prices = [float(word) for word in words[2:] if word[0].isdigit()]
+        rows[moment] = prices * 4 if len(prices) == 1 else prices
+        marks[moment] = "".join(word for word in words[2:] if word.isalpha())
+    index = pd.DatetimeIndex(list(rows)).as_unit("us")
+    frame = pd.DataFrame(list(rows.values()), index=index, columns=["open", "high", "low", "close"], dtype=np.float64)
+    bars = Bars.from_frames({symbol: frame.assign(volume=1.0)}, market="indian_equity", timeframe=timeframe)
+    wide = {
+        name: pd.DataFrame({symbol: [letter in marks[moment] for moment in bars.index]}, index=bars.index)
+        for letter, name in SIGNALS.items()
+    }
+    return bars, Signals(**wide)
+
+
+def session(text: str, symbol: str, timeframe: str, **config: Any) -> Portfolio:
+    """Simulate the bars of `read_session`."""
+    bars, signals = read_session(text, symbol, timeframe)
+    return simulate(bars, signals, PortfolioConfig(**config))
+
+
+def filled(portfolio: Portfolio) -> list[tuple[Any, ...]]:
+    """Return the filled orders of a session, shortened: time in India, side, quantity, price, reason."""
+    return [
+        (
+            f"{order.time.tz_convert('Asia/Kolkata'):%Y-%m-%d %H:%M}",
+            order.side,
+            round(order.quantity, 9),
+            round(order.price, 9),
+            order.reason,
+        )
+        for order in _with_status(portfolio, "FILLED")
+    ]
+
+
 def _with_status(portfolio: Portfolio, status: str) -> Any:
     return portfolio.orders[portfolio.orders["status"] == status].itertuples()

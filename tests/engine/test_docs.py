@@ -12,7 +12,7 @@ import pytest
 from algo_py.engine import PortfolioConfig
 from algo_py.market import Instrument
 
-from .tables import day, denials, fills, trade
+from .tables import day, denials, filled, fills, session, trade
 
 PAGE = Path(__file__).parents[2] / "docs" / "engine.md"
 
@@ -29,10 +29,11 @@ def blocks() -> list[Any]:
 
 @pytest.mark.parametrize("code", blocks())
 def test_the_example_is_true(code: str) -> None:
-    names = {"trade": trade, "fills": fills, "denials": denials, "day": day, "PortfolioConfig": PortfolioConfig}
+    names: dict[str, Any] = {"trade": trade, "fills": fills, "denials": denials, "day": day, "PortfolioConfig": PortfolioConfig}
+    names |= {"session": session, "filled": filled}
     exec(compile(code, str(PAGE), "exec"), {**names, "Instrument": Instrument, "Decimal": Decimal})
 
 
 def test_every_rule_has_an_example() -> None:
     headings = {param.id for param in blocks()}
-    assert {heading.split(".")[0] for heading in headings if heading[0].isdigit()} == {str(n) for n in range(1, 11)}
+    assert {heading.split(".")[0] for heading in headings if heading[0].isdigit()} == {str(n) for n in range(1, 13)}

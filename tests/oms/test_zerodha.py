@@ -30,7 +30,7 @@ from algo_py.finstore.sources.limits import SharedLimit
 from algo_py.market import get_market
 from algo_py.oms.zerodha import KiteLimits, ZerodhaOMS, zerodha_oms
 from algo_py.oms.zerodha.access import KiteLimit
-from algo_py.oms.zerodha.charges import DeliveryCharges
+from algo_py.oms.zerodha.charges import TradeCharges
 from algo_py.orders.model import OrderStatus, OrderType, Side, TimeInForce
 from tests.oms.zerodha_desk import API_KEY, API_SECRET, INFY, NOON, SBIN, TOKEN, Desk
 from tests.venues.kite import error
@@ -375,7 +375,7 @@ def test_the_fee_is_that_of_kite_s_own_sample() -> None:
 
     The sample leaves out the stamp duty, and the tax on SEBI's fee.
     """
-    fee = DeliveryCharges().fee(Side.BUY, Decimal(560), datetime(2023, 7, 10, 6, 0, tzinfo=UTC))
+    fee = TradeCharges().fee(Side.BUY, Decimal(560), datetime(2023, 7, 10, 6, 0, tzinfo=UTC))
     assert abs(fee - (Decimal("0.5826968") + Decimal("0.084") + Decimal("0.18") * Decimal("0.00056"))) < Decimal("0.0001")
 
 

@@ -50,7 +50,7 @@ def data_warnings(
 
 
 def order_warnings(portfolio: Portfolio) -> Iterator[str]:
-    """Yield a line when nothing was traded."""
+    """Yield a line when nothing was traded, and when the charges are those of trades that it did not make."""
     orders = portfolio.orders
     if orders.empty:
         yield "no trades: the strategy gave no signal that could be followed"
@@ -58,6 +58,15 @@ def order_warnings(portfolio: Portfolio) -> Iterator[str]:
         yield f"no trades: all {len(orders)} orders were denied, the first because of {orders['reason'].iloc[0]}"
     elif portfolio.trades.empty:
         yield "no closed trades: what was opened is still open at the end"
+    if portfolio.config.cost_schedule == "nse_intraday":
+        zone, trades = get_market("indian_equity").time_zone, portfolio.trades
+        days = [pd.DatetimeIndex(trades[name]).tz_convert(zone).normalize() for name in ("entry_time", "exit_time")]
+        count = int((days[0] != days[1]).sum()) + len(portfolio.open_positions)
+        if count:
+            yield (
+                f"{_counted(count, 'position')} held over night or at the end, which pay more than cost_schedule nse_intraday "
+                "charges: square_off_at closes them each day"
+            )
 
 
 def look_ahead_warnings(

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from algo_py.backtest.config import BacktestConfig
+from algo_py.engine.day_time import written
 from algo_py.formatting import money as plain_money
 from algo_py.formatting import with_currency
+from algo_py.market import get_market
 
 DASH = "–"
 
@@ -137,8 +139,8 @@ def terms(config: BacktestConfig) -> list[tuple[str, str]]:
         ("orders", f"{_directions(config)}, filled at {_place(config)}"),
         ("costs", ", ".join(_costs(config, currency))),
     ]
-    exits = ", ".join(_exits(config))
-    return [*pairs, ("exits", exits)] if exits else pairs
+    more = {"exits": ", ".join(_exits(config)), "entries": _hours(config)}
+    return [*pairs, *((name, words) for name, words in more.items() if words)]
 
 
 def _pools(config: BacktestConfig) -> str:
@@ -158,11 +160,26 @@ def _directions(config: BacktestConfig) -> str:
 
 
 def _place(config: BacktestConfig) -> str:
-    return "the next bar's open" if config.execution == "next_open" else "the close that decided them"
+    place = "the next bar's open" if config.execution == "next_open" else "the close that decided them"
+    return f"{place}, also in closing auctions" if config.auction_fills else place
+
+
+def _hours(config: BacktestConfig) -> str:
+    """Return between which times of day entries are allowed; empty where at all."""
+    zone = get_market(config.market).time_zone.key
+    since, until = (None if moment is None else written(moment) for moment in (config.no_entry_before, config.no_entry_after))
+    if since is not None and until is not None:
+        return f"from {since} to {until} {zone}"
+    if since is not None:
+        return f"from {since} {zone} on"
+    return "" if until is None else f"until {until} {zone}"
 
 
 def _costs(config: BacktestConfig, currency: str) -> list[str]:
-    schedule = {"nse_delivery": "statutory charges of NSE delivery by date (nse_delivery)"}
+    schedule = {
+        "nse_delivery": "statutory charges of NSE delivery by date (nse_delivery)",
+        "nse_intraday": "statutory charges and brokerage of NSE intraday trades by date (nse_intraday)",
+    }
     parts = [f"fees {rate(config.fees)}" if config.cost_schedule is None else schedule[config.cost_schedule]]
     if config.maker_fees is not None:
         parts.append(f"maker fees {rate(config.maker_fees)}")
@@ -177,7 +194,11 @@ def _costs(config: BacktestConfig, currency: str) -> list[str]:
 def _exits(config: BacktestConfig) -> list[str]:
     stops = {"stop-loss": config.stop_loss, "take-profit": config.take_profit, "trailing stop": config.trailing_stop}
     parts = [f"{name} {rate(fraction)}" for name, fraction in stops.items() if fraction is not None]
-    return parts if config.max_hold_bars is None else [*parts, f"after {counted(config.max_hold_bars, 'bar')} at the latest"]
+    if config.max_hold_bars is not None:
+        parts.append(f"after {counted(config.max_hold_bars, 'bar')} at the latest")
+    if config.square_off_at is not None:
+        parts.append(f"squared off at {written(config.square_off_at)} {get_market(config.market).time_zone.key}")
+    return parts
 
 
 def _unsigned_zero(value: float, digits: int) -> float:

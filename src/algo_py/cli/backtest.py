@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from algo_py.cli.options import parameters_of, symbols_of
+from algo_py.cli.options import AuctionFills, NoEntryAfter, NoEntryBefore, SquareOffAt, parameters_of, symbols_of
 from algo_py.cli.output import (
     DASH,
     JsonFlag,
@@ -80,9 +80,7 @@ def run(
     ] = None,
     costs: Annotated[
         str | None,
-        typer.Option(
-            metavar="SCHEDULE", help="nse_delivery: statutory charges by date, in place of --fees; brokerage: --fixed-fees."
-        ),
+        typer.Option(metavar="SCHEDULE", help="nse_delivery or nse_intraday: NSE's charges by date, in place of --fees."),
     ] = None,
     slippage: Annotated[
         float | None, typer.Option(metavar="FRACTION", help="Fraction by which a fill is worse; else the market's.")
@@ -102,6 +100,10 @@ def run(
         typer.Option(metavar="FRACTION", help="Close a position that has come back by this fraction from its best price."),
     ] = None,
     max_hold_bars: Annotated[int | None, typer.Option(metavar="BARS", help="Close a position after so many bars.")] = None,
+    square_off_at: SquareOffAt = None,
+    no_entry_before: NoEntryBefore = None,
+    no_entry_after: NoEntryAfter = None,
+    auction_fills: AuctionFills = None,
     direction: Annotated[
         str | None, typer.Option(metavar="long|short|both", help="Which signals are followed; else long.")
     ] = None,
@@ -143,6 +145,10 @@ def run(
         take_profit=take_profit,
         trailing_stop=trailing_stop,
         max_hold_bars=max_hold_bars,
+        square_off_at=square_off_at,
+        no_entry_before=no_entry_before,
+        no_entry_after=no_entry_after,
+        auction_fills=auction_fills,
         direction=direction,
         execution=execution,
         cash_sharing=cash_sharing,

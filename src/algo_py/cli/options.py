@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from algo_py.errors import InvalidInput
+
+# Times of day are of the market's own time zone, and need intraday bars.
+NoEntryBefore = Annotated[
+    str | None, typer.Option(metavar="HH:MM", help="No entry that could fill before this time of the market's zone.")
+]
+NoEntryAfter = Annotated[
+    str | None, typer.Option(metavar="HH:MM", help="No entry that could fill only after this time of the market's zone.")
+]
+SquareOffAt = Annotated[
+    str | None, typer.Option(metavar="HH:MM", help="Close every position by the last bar that ends by this time.")
+]
+AuctionFills = Annotated[
+    bool | None, typer.Option(help="Orders may fill in closing auctions; else they wait for the next trading (the default).")
+]
 
 
 def parameters_of(texts: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from algo_py.cli.options import symbols_of
+from algo_py.cli.options import AuctionFills, NoEntryAfter, NoEntryBefore, SquareOffAt, symbols_of
 from algo_py.cli.output import JsonFlag, print_error, print_json, traders_code, workspace_of
 from algo_py.cli.sweep_report import print_report, report_json, write_csv
 from algo_py.cli.sweep_values import read_grid
@@ -75,7 +75,7 @@ def sweep(
     ] = None,
     fixed_fees: Annotated[float | None, typer.Option(metavar="AMOUNT", help="Fee of a fill on top; else 0.")] = None,
     costs: Annotated[
-        str | None, typer.Option(metavar="SCHEDULE", help="nse_delivery: statutory charges, in place of --fees.")
+        str | None, typer.Option(metavar="SCHEDULE", help="nse_delivery or nse_intraday, in place of --fees.")
     ] = None,
     slippage: Annotated[
         float | None, typer.Option(metavar="FRACTION", help="How much worse a fill is; else the market's.")
@@ -87,6 +87,10 @@ def sweep(
         float | None, typer.Option(metavar="FRACTION", help="Close a position that has come back by this from its best price.")
     ] = None,
     max_hold_bars: Annotated[int | None, typer.Option(metavar="BARS", help="Close a position after so many bars.")] = None,
+    square_off_at: SquareOffAt = None,
+    no_entry_before: NoEntryBefore = None,
+    no_entry_after: NoEntryAfter = None,
+    auction_fills: AuctionFills = None,
     direction: Annotated[
         str | None, typer.Option(metavar="long|short|both", help="Which signals are followed; else long.")
     ] = None,
@@ -131,6 +135,10 @@ def sweep(
         take_profit=take_profit,
         trailing_stop=trailing_stop,
         max_hold_bars=max_hold_bars,
+        square_off_at=square_off_at,
+        no_entry_before=no_entry_before,
+        no_entry_after=no_entry_after,
+        auction_fills=auction_fills,
         direction=direction,
         execution=execution,
         cash_sharing=cash_sharing,

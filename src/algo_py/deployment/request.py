@@ -14,9 +14,10 @@ from algo_py.backtest import BacktestConfig, Snapshot, SnapshotStore
 from algo_py.credentials import Credentials
 from algo_py.deployment.config import ClockChoice, DeploymentConfig, LiveClock, OrderChoice, Replay
 from algo_py.deployment.schedule import Schedule, anchored
+from algo_py.deployment.square_off_runs import refuse_without_a_run
 from algo_py.errors import InvalidInput, Refused
 from algo_py.market import get_market
-from algo_py.oms import check_oms, oms_choice
+from algo_py.oms import check_backtest, check_oms, oms_choice
 from algo_py.orders.risk import Limits
 from algo_py.settings import Workspace, first_problem
 
@@ -58,6 +59,7 @@ def configured(
         raise Refused(f"{request.oms} cannot be used: {state}", remedy="config/.env.example says where each key comes from.")
     _check_carried_out(snapshot)
     backtest = _with_overrides(snapshot, request)
+    check_backtest(request.oms, backtest.portfolio_config(), workspace=workspace, day=now.astimezone(market.time_zone).date())
     start, end = request.start, request.end
     if isinstance(request.clock, Replay):
         start, end = start or backtest.start, end or backtest.end
@@ -87,6 +89,7 @@ def configured(
         raise InvalidInput(first_problem(error)) from None
     if not config.next_fires(config.clock_at(now)):
         raise InvalidInput("the schedule has no run between start and end", remedy="Widen the window.")
+    refuse_without_a_run(config, after=config.clock_at(now))
     return config, snapshot
 
 

@@ -1,4 +1,4 @@
-"""Rule 11's neighbour: between which times of day entries are allowed, and when every position is closed.
+"""Rule 12: between which times of day entries are allowed, and when every position is closed.
 
 Both are masks on the signals, bar by bar, so that the backtest, the sweep and the live worker follow the same ones and nobody
 pays who does not use them.
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from algo_py.engine.config import PortfolioConfig
 from algo_py.errors import InvalidInput
 from algo_py.market import Calendar, Market, Timeframe, get_market
+from algo_py.market.calendars import Session
 from algo_py.strategy import Bars
 from algo_py.strategy.session_table import SessionTable, calendars_of, microseconds, sessions_between, to_us
 
@@ -132,6 +134,16 @@ def _outside(moments_us: np.ndarray, config: PortfolioConfig, market: Market) ->
     return found
 
 
+def square_off_from(session: Session, at: time, timeframe: Timeframe, zone: ZoneInfo) -> datetime:
+    """Return from which bar's close on positions are squared off: the last one by `at` whose order fills in continuous trading.
+
+    The session's open where it has no such bar.
+    """
+    # Bars of a whole length begin with the session; the last one that allows it ends before continuous trading does.
+    limit = min(datetime.combine(session.day, at, zone).astimezone(UTC), session.close - timedelta(microseconds=1))
+    return session.open + max((limit - session.open) // timeframe.delta, 0) * timeframe.delta
+
+
 def _square_off_zone(
     table: SessionTable, opens_us: np.ndarray, closes_us: np.ndarray, at: time, market: Market, timeframe: Timeframe
 ) -> np.ndarray:
@@ -139,13 +151,9 @@ def _square_off_zone(
     same day before continuous trading ends, to the end of its session; the whole session where there is no such bar.
     """
     places = table.rows_of(opens_us)
-    length = timeframe.seconds * 1_000_000
-    limits = np.array(
-        [to_us(datetime.combine(session.day, at, market.time_zone).astimezone(UTC)) for session in table.sessions], dtype=np.int64
+    begins = np.array(
+        [to_us(square_off_from(session, at, timeframe, market.time_zone)) for session in table.sessions], dtype=np.int64
     )
-    # Bars of a whole length begin with the session; the last one that allows it ends before continuous trading does.
-    bars = (np.minimum(limits, table.closes - 1) - table.opens) // length
-    begins = np.where(bars >= 1, table.opens + bars * length, table.opens)
     found: np.ndarray = (places >= 0) & (closes_us >= begins[np.maximum(places, 0)])
     return found
 

@@ -2,7 +2,7 @@
 
 from algo_py.oms.paper import PaperOMS, PriceFeed
 from algo_py.oms.protocol import OMS, AccountSummary, Capabilities, PhasedOMS, PositionReport, StopReplacer
-from algo_py.oms.registry import OMSChoice, check_oms, oms_choice, oms_names, open_oms, try_connect
+from algo_py.oms.registry import OMSChoice, check_backtest, check_oms, oms_choice, oms_names, open_oms, try_connect
 
 __all__ = [
     "OMS",
@@ -14,6 +14,7 @@ __all__ = [
     "PositionReport",
     "PriceFeed",
     "StopReplacer",
+    "check_backtest",
     "check_oms",
     "oms_choice",
     "oms_names",

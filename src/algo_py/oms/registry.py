@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from algo_py.clock import Clock, SystemClock
@@ -78,6 +78,14 @@ def check_oms(name: str, market: Market) -> None:
     if choice.markets and market.name not in choice.markets:
         fitting = [other.name for other in _CHOICES.values() if not other.markets or market.name in other.markets]
         raise InvalidInput(f"{choice.title} does not trade {market.name}", remedy=f"Use one of {', '.join(fitting)}.")
+
+
+def check_backtest(name: str, config: PortfolioConfig, *, workspace: Workspace, day: date) -> None:
+    """Refuse a backtest that cannot be traded there as it was tested, with what the workspace's settings say of the OMS."""
+    if name == "zerodha":
+        from algo_py.oms.zerodha.intraday import refuse_unfit
+
+        refuse_unfit(config, product=workspace.settings().zerodha.product, day=day)
 
 
 def open_oms(

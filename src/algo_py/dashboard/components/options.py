@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import time
 from typing import Any, Final, get_args
 
 import streamlit as st
@@ -14,10 +15,13 @@ from algo_py.market import Market
 
 EXECUTIONS: Final[Mapping[Execution, str]] = {"next_open": "next open", "close": "at close"}
 DIRECTIONS: Final[Mapping[Direction, str]] = {"long": "long only", "short": "short only", "both": "long and short"}
-SCHEDULES: Final[Mapping[CostSchedule, str]] = {"nse_delivery": "NSE delivery charges"}
+SCHEDULES: Final[Mapping[CostSchedule, str]] = {
+    "nse_delivery": "NSE delivery charges",
+    "nse_intraday": "NSE intraday charges and brokerage",
+}
 
 # Which market has a schedule of charges of its own.
-_SCHEDULES_OF: Final[Mapping[str, tuple[CostSchedule, ...]]] = {"indian_equity": ("nse_delivery",)}
+_SCHEDULES_OF: Final[Mapping[str, tuple[CostSchedule, ...]]] = {"indian_equity": ("nse_delivery", "nse_intraday")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,10 @@ class Options:
     take_profit: float | None
     trailing_stop: float | None
     max_hold_bars: int | None
+    no_entry_before: time | None
+    no_entry_after: time | None
+    square_off_at: time | None
+    auction_fills: bool
     direction: Direction
     borrow_rate_annual: float
     execution: Execution
@@ -73,6 +81,7 @@ def options_form(market: Market, currency: str, *, key: str) -> Options:
             key=f"{key}.execution",
             about="Orders fill at the next bar's open, or at the close that decided them",
         )
+        before, after, square_off = _times_of_day(market, key)
         schedule = _schedule(market, key)
         left, right = st.columns(2)
         fixed = left.number_input(
@@ -111,11 +120,22 @@ def options_form(market: Market, currency: str, *, key: str) -> Options:
             help="Else it is denied",
             persist_state="session",
         )
+        auctions = st.checkbox(
+            "Fills in closing auctions",
+            value=False,
+            key=f"{key}.auction_fills",
+            help="At the auction's price; else orders wait for the next trading. Markets without auctions are not affected",
+            persist_state="session",
+        )
     return Options(
         stop_loss=stop_loss,
         take_profit=take_profit,
         trailing_stop=trailing,
         max_hold_bars=hold,
+        no_entry_before=before,
+        no_entry_after=after,
+        square_off_at=square_off,
+        auction_fills=auctions,
         direction=direction,
         borrow_rate_annual=borrow or 0.0,
         execution=execution,
@@ -125,6 +145,32 @@ def options_form(market: Market, currency: str, *, key: str) -> Options:
         maker_fees=maker,
         fixed_fees=fixed,
     )
+
+
+def _times_of_day(market: Market, key: str) -> tuple[time | None, time | None, time | None]:
+    """Show the hours of entries and of the square-off; empty means that no bar is too early or too late."""
+    zone = market.time_zone.key
+    fields = (
+        ("No entry before", "no_entry_before", "An entry counts by the moment at which its order can fill first"),
+        ("No entry after", "no_entry_after", "An entry counts by the moment at which its order can fill first"),
+        (
+            "Square off at",
+            "square_off_at",
+            "Every position is closed by the last bar that ends by then, and none is opened after it",
+        ),
+    )
+    found = [
+        place.time_input(
+            f"{label}, {zone}",
+            value=None,
+            step=60,
+            key=f"{key}.{name}",
+            help=f"{about}; intraday bars only",
+            persist_state="session",
+        )
+        for place, (label, name, about) in zip(st.columns(3), fields, strict=True)
+    ]
+    return found[0], found[1], found[2]
 
 
 def _schedule(market: Market, key: str) -> CostSchedule | None:

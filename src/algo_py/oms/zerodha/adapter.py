@@ -33,7 +33,7 @@ from algo_py.oms.protocol import AccountSummary, Capabilities, PositionReport
 from algo_py.oms.zerodha import book
 from algo_py.oms.zerodha.access import INDIA, KiteAccess, KiteLimits
 from algo_py.oms.zerodha.binding import Binding
-from algo_py.oms.zerodha.charges import DeliveryCharges
+from algo_py.oms.zerodha.charges import TradeCharges
 from algo_py.oms.zerodha.hours import Hours
 from algo_py.oms.zerodha.parameters import EXCHANGE, ORDER_TYPES, VARIETY, parameters
 from algo_py.oms.zerodha.portfolio import DELIVERY, free_cash, held
@@ -112,7 +112,7 @@ class ZerodhaOMS:
         self._clock = clock
         self._product = product
         self._settling = timedelta(seconds=settling_s)
-        self._charges = DeliveryCharges()
+        self._charges = TradeCharges(product)
         self._binding = Binding((lambda: credentials) if isinstance(credentials, Credentials) else credentials)
         self._kite = KiteAccess(
             self._binding.current,
