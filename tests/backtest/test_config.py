@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +60,10 @@ def test_the_engine_gets_every_option_that_it_has() -> None:
         "take_profit": 0.2,
         "trailing_stop": 0.1,
         "max_hold_bars": 12,
+        "auction_fills": True,
+        "no_entry_before": time(9, 30),
+        "no_entry_after": time(14, 45),
+        "square_off_at": time(15, 10),
         "borrow_rate_annual": 0.08,
         "size": 3.0,
         "size_type": "amount",
@@ -133,7 +137,7 @@ def test_it_cannot_be_changed() -> None:
         ({"borrow_rate_annual": -1}, InvalidInput, "borrow_rate_annual must be greater than or equal to 0 (was -1.0)"),
         ({"maker_fees": 1}, InvalidInput, "maker_fees must be less than 1 (was 1.0)"),
         ({"fixed_fees": -1}, InvalidInput, "fixed_fees must be greater than or equal to 0 (was -1.0)"),
-        ({"cost_schedule": "free"}, InvalidInput, "cost_schedule must be 'nse_delivery' (was 'free')"),
+        ({"cost_schedule": "free"}, InvalidInput, "cost_schedule must be 'nse_delivery' or 'nse_intraday' (was 'free')"),
         (
             {"cost_schedule": "nse_delivery"},
             InvalidInput,

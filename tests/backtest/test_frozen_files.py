@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from algo_py.backtest import Snapshot, SnapshotStore, run_backtest
-from algo_py.backtest.manifest import MANIFEST_NAME, SCHEMA_VERSION
+from algo_py.backtest.manifest import MANIFEST_NAME
 from algo_py.backtest.sweep import run_sweep
 from algo_py.clock import FrozenClock
 from algo_py.engine.sweep import SweepPlan
@@ -102,7 +102,7 @@ def test_only_what_needs_the_newer_schema_has_it(workspace: Workspace, store: Sn
     for strategy in ("weighted", "wave"):
         saved = store.save(run_backtest(workspace, config(strategy=strategy)))
         versions[strategy] = json.loads((saved.folder / MANIFEST_NAME).read_text())["schema_version"]
-    assert versions == {"weighted": SCHEMA_VERSION, "wave": 3}
+    assert versions == {"weighted": 4, "wave": 3}
 
 
 def test_the_format_of_version_4_stays_readable() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from algo_py.backtest import BacktestResult, Snapshot, SnapshotStore, run_backtest
+from algo_py.backtest import BacktestConfig, BacktestResult, Snapshot, SnapshotStore, run_backtest
 from algo_py.backtest.curves import Curves
 from algo_py.backtest.manifest import MANIFEST_NAME
 from algo_py.clock import FrozenClock
@@ -189,12 +189,26 @@ def test_an_edit_after_loading_is_refused_when_the_strategy_is_built(store: Snap
         saved.strategy_instance()
 
 
+def test_hours_of_the_day_are_a_schema_of_their_own(workspace: Workspace, store: SnapshotStore) -> None:
+    """Whoever does not use them writes what an earlier Algo.Py reads."""
+    plain = config()
+    assert not {"auction_fills", "no_entry_before", "no_entry_after", "square_off_at"} & plain.model_dump(mode="json").keys()
+    rules: list[dict[str, object]] = [{"square_off_at": "15:10"}, {"no_entry_after": "12:00"}, {"auction_fills": True}]
+    for number, changes in enumerate(rules):
+        given = plain.model_dump() | changes
+        saved = store.save(run_backtest(workspace, BacktestConfig.model_validate(given)), f"day {number}")
+        values = json.loads((saved.folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        assert values["schema_version"] == 5
+        assert {name: values["config"][name] for name in changes} == changes
+        assert store.load(saved.id).config == saved.config
+
+
 def test_a_newer_schema_is_refused_as_newer(store: SnapshotStore, result: BacktestResult) -> None:
     saved = store.save(result)
     file = saved.folder / MANIFEST_NAME
-    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 3', '"schema_version": 5'), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace('"schema_version": 3', '"schema_version": 6'), encoding="utf-8")
     with pytest.raises(
-        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 5, this one reads up to 4\)\. Upgrade Algo\.Py\."
+        InvalidInput, match=r"saved by a newer Algo\.Py \(schema 6, this one reads up to 5\)\. Upgrade Algo\.Py\."
     ):
         store.load(saved.id)
     (listed,) = store.list()

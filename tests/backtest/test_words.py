@@ -68,6 +68,19 @@ def test_values_as_people_read_them(text: str, expected: str) -> None:
         ({"direction": "both", "execution": "close"}, {"orders": "long and short, filled at the close that decided them"}),
         ({"maker_fees": 0.0}, {"costs": "fees 0.10 %, maker fees 0.00 %, slippage 0.05 %"}),
         ({"max_hold_bars": 1}, {"exits": "after 1 bar at the latest"}),
+        (
+            {"no_entry_before": "09:30", "no_entry_after": "14:45"},
+            {"entries": "from 09:30 to 14:45 UTC", "orders": "long only, filled at the next bar's open"},
+        ),
+        ({"no_entry_before": "09:30"}, {"entries": "from 09:30 UTC on"}),
+        (
+            {"no_entry_after": "14:45", "auction_fills": True},
+            {"entries": "until 14:45 UTC", "orders": "long only, filled at the next bar's open, also in closing auctions"},
+        ),
+        (
+            {"max_hold_bars": 2, "square_off_at": "15:10"},
+            {"exits": "after 2 bars at the latest, squared off at 15:10 UTC"},
+        ),
         ({"symbols": ("A1/USDT", "A2/USDT"), "cash_sharing": False}, {"cash": "10,000.00 USDT, an equal part for each symbol"}),
         (
             {"symbols": ("ETH/BTC",), "initial_cash": 0.0123, "fixed_fees": 0.00001},

@@ -59,7 +59,7 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
         *("--fixed-fees", "1", "--slippage", "0.003", "--execution", "close", "--direction", "both", "--no-cash-sharing"),
         *("--stop-loss", "0.05", "--take-profit", "0.2", "--trailing-stop", "0.1", "--max-hold-bars", "12"),
         *("--maker-fees", "0.0002", "--borrow-rate-annual", "0.08"),
-        *("--no-allow-partial", "--symbols", "ETH/USDT, BTC/USDT", "--save", "all"),
+        *("--no-allow-partial", "--auction-fills", "--symbols", "ETH/USDT, BTC/USDT", "--save", "all"),
     )
     assert invoke(*RUN, *options).code == 0
     config = SnapshotStore(Workspace(workspace)).load("all").config.model_dump(mode="json")
@@ -89,16 +89,26 @@ def test_every_option_reaches_the_configuration(invoke: Invoke, workspace: Path)
         "trailing_stop": 0.1,
         "max_hold_bars": 12,
         "borrow_rate_annual": 0.08,
+        "auction_fills": True,
     }
     shown = invoke("backtest", "show", "all").out
     for line in (
         "cash      10,000.00 USDT, an equal part for each symbol",
         "size      500.00 USDT an entry, denied where cash is short",
-        "orders    long and short, filled at the close that decided them",
+        "orders    long and short, filled at the close that decided them, also in closing auctions",
         "costs     fees 0.20 %, maker fees 0.02 %, 1.00 USDT a fill, slippage 0.30 %, borrowing 8.00 % a year",
         "exits     stop-loss 5.00 %, take-profit 20.00 %, trailing stop 10.00 %, after 12 bars at the latest",
     ):
         assert line in shown
+
+
+def test_hours_of_the_day_reach_the_configuration(invoke: Invoke, workspace: Path) -> None:
+    hours = ("--no-entry-before", "06:00", "--no-entry-after", "20:00", "--square-off-at", "22:00")
+    hourly = tuple("1h" if word == "1d" else word for word in RUN)
+    ran = invoke(*hourly, "--start", "2025-01-01", "--end", "2025-02-01", *hours, "--save", "hours")
+    assert ran.code == 0
+    assert "exits     squared off at 22:00 UTC" in ran.out
+    assert "entries   from 06:00 to 20:00 UTC" in ran.out
 
 
 def test_indian_equity_pays_the_charges_of_its_day(invoke: Invoke, workspace: Path) -> None:
@@ -146,6 +156,12 @@ def test_indian_equity_pays_the_charges_of_its_day(invoke: Invoke, workspace: Pa
         ((*RUN, "--timeframe", "7h"), 2, "there is no timeframe '7h'."),
         ((*RUN, "--market", "moon"), 4, "there is no market 'moon'."),
         ((*RUN, "--stop-loss", "5"), 2, "stop_loss must be less than 1 (was 5.0)"),
+        (
+            (*RUN, "--square-off-at", "15:10"),
+            2,
+            "square_off_at needs bars shorter than a day (timeframe was 1d). Use intraday bars, or leave it out.",
+        ),
+        ((*RUN, "--no-entry-after", "noon"), 2, "no_entry_after: must be a time of day such as 15:10 (was 'noon')"),
         ((*RUN, "--max-hold-bars", "0"), 2, "max_hold_bars must be greater than or equal to 1 (was 0)"),
         ((*RUN, "--costs", "nse_delivery"), 2, "cost_schedule nse_delivery is for indian_equity (market was crypto_binance)."),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -60,12 +62,17 @@ def test_every_option_reaches_the_backtest(workspace: Workspace) -> None:
         app.number_input(key=f"f.{name}").set_value(value)
     app.selectbox(key="f.execution").set_value("close")
     app.checkbox(key="f.cash_sharing").uncheck()
+    app.checkbox(key="f.auction_fills").check()
+    app.time_input(key="f.no_entry_before").set_value(time(9, 30))
+    app.time_input(key="f.square_off_at").set_value(time(15, 10))
     app.checkbox(key="f.allow_partial").uncheck().run()
     config = _config(app)
     assert (config.stop_loss, config.take_profit, config.trailing_stop, config.max_hold_bars) == (0.025, 0.07, 0.001, 48)
     assert (config.direction, config.borrow_rate_annual, config.execution) == ("both", 0.12, "close")
     assert (config.cash_sharing, config.allow_partial) == (False, False)
     assert (config.fixed_fees, config.maker_fees) == (1.5, 0.0002)
+    assert (config.no_entry_before, config.no_entry_after, config.square_off_at) == (time(9, 30), None, time(15, 10))
+    assert config.auction_fills
 
     app.number_input(key="f.stop_loss").set_value(None).run()
     assert _config(app).stop_loss is None

@@ -13,9 +13,11 @@ from pydantic import (
     Field,
     JsonValue,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -32,6 +34,8 @@ from algo_py.settings import first_problem
 # A period that nobody bounded; `run_backtest` narrows it to the bars that there are.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+_DAY_RULES: Final = frozenset({"auction_fills", "no_entry_before", "no_entry_after", "square_off_at"})
 
 # A schedule of charges is the law of one market.
 _MARKET_OF_SCHEDULE: Final[Mapping[CostSchedule, str]] = {
@@ -109,6 +113,16 @@ class BacktestConfig(BaseModel):
     order_rules: Mapping[str, OrderRules] | None = Field(
         None, description="Order rules of symbols; those that are not here have the market's usual ones"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked_for(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the rules of the day out where there are none: an earlier Algo.Py does not know their names."""
+        return {name: value for name, value in handler(self).items() if name not in _DAY_RULES or value not in (None, False)}
+
+    @property
+    def has_day_rules(self) -> bool:
+        """Whether hours of the day, closing auctions or intraday charges are among its rules."""
+        return self.cost_schedule == "nse_intraday" or any(getattr(self, name) not in (None, False) for name in _DAY_RULES)
 
     @property
     def quote_currency(self) -> str:

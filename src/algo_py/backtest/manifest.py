@@ -20,7 +20,9 @@ MANIFEST_NAME: Final = "snapshot.json"
 # 1: the first. 2: the engine's further options in config; benchmark and position values beside equity; open positions.
 # 3: the order rules of the symbols in config.
 # 4: files that the strategy reads. Written only where there are some: all others an earlier Algo.Py can read as well.
-SCHEMA_VERSION: Final = 4
+# 5: hours of the day, closing auctions, intraday charges. Likewise.
+SCHEMA_VERSION: Final = 5
+_WITH_ASSETS: Final = 4
 _WITHOUT_ASSETS: Final = 3
 
 _OWN_HASH: Final = "own_sha256"
@@ -53,6 +55,13 @@ class Manifest(BaseModel):
     warnings: tuple[str, ...]
     environment: Mapping[str, str]
     files: Mapping[str, str]
+
+
+def schema_of(config: BacktestConfig, *, has_assets: bool) -> int:
+    """Return the oldest schema that holds all of a backtest, so that whoever can read it does."""
+    if config.has_day_rules:
+        return SCHEMA_VERSION
+    return _WITH_ASSETS if has_assets else _WITHOUT_ASSETS
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -22,7 +22,7 @@ import pandas as pd
 import algo_py
 from algo_py.backtest.config import BacktestConfig
 from algo_py.backtest.curves import Curves
-from algo_py.backtest.manifest import MANIFEST_NAME, SCHEMA_VERSION, Manifest, StrategyReference, encode, read_manifest
+from algo_py.backtest.manifest import MANIFEST_NAME, Manifest, StrategyReference, encode, read_manifest, schema_of
 from algo_py.backtest.run import BacktestResult
 from algo_py.backtest.snapshot import EQUITY, OPEN_POSITIONS, ORDERS, STRATEGY_FOLDER, TRADES, Snapshot
 from algo_py.backtest.summary import plain_metrics
@@ -85,9 +85,8 @@ class SnapshotStore:
             backtest_id = f"{created_at:%Y%m%d-%H%M%S}-{result.config.strategy}-{secrets.token_hex(2)}"
             files = _files_of(result)
             assets = {f"{STRATEGY_FOLDER}/{path}": own for path, own in result.entry.assets.items()}
-            version = {"schema_version": SCHEMA_VERSION} if assets else {}
             manifest = Manifest(
-                **version,
+                schema_version=schema_of(result.config, has_assets=bool(assets)),
                 id=backtest_id,
                 name=chosen,
                 created_at=created_at,

@@ -27,11 +27,12 @@ def traded_bars(bars: Bars, config: PortfolioConfig, *, first: int = 0) -> Bars:
     wanted = bars.tail(first)
     if bars.market is None or bars.timeframe is None or not bars.timeframe.is_intraday or not len(wanted.index):
         return wanted
-    market, opens_us = get_market(bars.market), microseconds(wanted.index)
-    masked: dict[str, np.ndarray] = {}
-    for calendar, places in calendars_of(market, bars.symbols).items():
-        if isinstance(calendar, AlwaysOpen):
-            continue
+    market = get_market(bars.market)
+    calendars = calendars_of(market, bars.symbols)
+    if all(isinstance(calendar, AlwaysOpen) for calendar in calendars):
+        return wanted
+    opens_us, masked = microseconds(wanted.index), dict[str, np.ndarray]()
+    for calendar, places in calendars.items():
         table = sessions_between(calendar, market.time_zone, int(opens_us[0]), int(opens_us[-1]))
         rows = np.flatnonzero(table.is_auction(opens_us))
         if not len(rows):

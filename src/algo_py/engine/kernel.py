@@ -346,18 +346,18 @@ def moved(position: Position, last: float, held: float, best: float) -> Position
 
 
 @compiled
-def marked(position: Position, close: float, high: float, low: float) -> Position:
-    """Rule 3: take over the close of the symbol's bar (NaN: it has none), age its position and follow its best price.
+def extremes(high: float, low: float, close: float) -> tuple[float, float]:
+    """Return a bar's high and low; one whose are not known, an auction, had one price (rule 11)."""
+    return (high, low) if low == low else (close, close)
 
-    A bar whose high and low are not known had one price.
-    """
+
+@compiled
+def marked(position: Position, close: float, high: float, low: float) -> Position:
+    """Rule 3: take over the close of the symbol's bar (NaN: it has none), age its position and follow its best price."""
     p = position
     if close != close:
         return p
-    extreme = high if p.units > 0.0 else low
-    if extreme != extreme:
-        extreme = close
-    best = max(p.best, extreme) if p.units > 0.0 else min(p.best, extreme)
+    best = max(p.best, high) if p.units > 0.0 else min(p.best, low)
     return moved(p, close, p.held + 1.0, best) if p.units != 0.0 else moved(p, close, p.held, p.best)
 
 
@@ -674,7 +674,7 @@ def run_alone(
                                 before = moved(position, position.last, position.held + 1.0, position.best)
                                 fill, position, cash = fill_exit(before, cash, options, rates, np.inf, price, reason)
                                 count = record(orders, count, t, s, fill, t, before)
-                    high, low = (highs[t], lows[t]) if has_trail else (close, close)  # spare the memory
+                    high, low = extremes(highs[t], lows[t], close) if has_trail else (close, close)  # spare the memory
                     position = marked(position, close, high, low)  # rule 3
                     if has_borrow:
                         position, cash = pay_borrow(position, cash, options, close)
@@ -771,7 +771,7 @@ def run_together(
                 for k in range(held):  # rule 3
                     s = holding[k]
                     close = closes[s, t]
-                    high, low = (highs[s, t], lows[s, t]) if has_trail else (close, close)  # spare the memory
+                    high, low = extremes(highs[s, t], lows[s, t], close) if has_trail else (close, close)  # spare the memory
                     write_position(book, s, marked(read_position(book, s), close, high, low))
                     if has_borrow:
                         position, cash = pay_borrow(read_position(book, s), read_pool(pools, 0), options, book[s, LAST])
@@ -851,7 +851,8 @@ def account_mark(book: Array, pools: Array, options: Options, shared: bool, clos
     """Mark every symbol at its close (NaN: no bar) and charge every short for the bar, in the universe's order."""
     for s in range(closes.shape[0]):
         pool = 0 if shared else s
-        write_position(book, s, marked(read_position(book, s), closes[s], highs[s], lows[s]))
+        high, low = extremes(highs[s], lows[s], closes[s])
+        write_position(book, s, marked(read_position(book, s), closes[s], high, low))
         if options.borrow_per_bar > 0.0 and book[s, UNITS] < 0.0:
             position, cash = pay_borrow(read_position(book, s), read_pool(pools, pool), options, book[s, LAST])
             write_position(book, s, position)

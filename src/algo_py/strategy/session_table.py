@@ -70,7 +70,7 @@ def to_us(moment: datetime) -> int:
 
 def microseconds(index: pd.DatetimeIndex) -> np.ndarray:
     """Return an index in UTC as microseconds since 1970."""
-    found: np.ndarray = index.as_unit("us").asi8
+    found: np.ndarray = (index if index.unit == "us" else index.as_unit("us")).asi8
     return found
 
 
