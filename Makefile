@@ -6,8 +6,13 @@ BIN := $(VENV)/bin
 WORKSPACE ?= workspace
 HOST ?= 127.0.0.1
 PORT ?= 8501
+# Rooms that are functions of their input. Left out: the engines that ours is compared with, which take seconds to import, and the
+# pages of reports in a browser.
+QUICK := tests/market tests/engine tests/strategy tests/orders tests/backtest tests/test_amounts.py tests/deployment/test_schedule.py \
+	tests/deployment/test_status.py tests/deployment/test_opinion.py tests/dashboard/test_format.py tests/dashboard/test_figures.py \
+	--ignore-glob='*/test_against_*.py' --ignore-glob='*_browser.py' -k "not postgresql"
 
-.PHONY: help run test check crash chaos bench soak browser lock clean
+.PHONY: help run test quick check crash chaos bench soak browser lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +23,9 @@ run: $(VENV)/.run ## Serve the dashboard with sample data on http://127.0.0.1:85
 
 test: check browser ## Run all checks and all tests
 	@CHROMIUM="$$(cat $(VENV)/chromium)" $(BIN)/python -m pytest
+
+quick: $(VENV)/.dev ## Run the tests of the pure rooms in under a minute: no browser, no PostgreSQL, no deployments
+	@$(BIN)/python -m pytest $(QUICK)
 
 check: $(VENV)/.dev ## Run the linters, the type checker and the import rules
 	@$(BIN)/ruff check .

@@ -140,7 +140,7 @@ def test_units_and_cash_come_and_go(invoke: Invoke, holding: Holding) -> None:
     assert "mine holds 1.5 BTC/USDT" in refused(3, invoke("book", "transfer", "mine", *HELD, "--quantity", "2", "--out"))
     assert invoke("book", "cash", "mine", "--amount", "1,000", "--out").out.endswith("and 8,799.80 USDT in cash.\n")
     assert invoke("book", "cash", "mine", "--amount", "12.5", "--note", "dividend").code == 0
-    assert "mine has 8,812.30 in cash" in refused(3, invoke("book", "cash", "mine", "--amount", "9000", "--out"))
+    assert "mine has 8,812.30 USDT in cash" in refused(3, invoke("book", "cash", "mine", "--amount", "9000", "--out"))
     booked = invoke("book", "list", "mine", "--json").json()
     assert [(one["kind"], one["quantity"], one["cash"]) for one in booked] == [
         ("transfer", -0.5, 0.0),

@@ -142,6 +142,7 @@ class Pipeline:
         self._strategy_timeout_s = strategy_timeout_s
         self._is_in_doubt = False
         self._was_incomplete = False
+        self._changed: set[str] = set()
         self._is_ending = is_ending
         self._closing_tries: dict[str, int] = {}
         self._next_stops_s = 0.0
@@ -331,7 +332,7 @@ class Pipeline:
         self._safety.check_losses(self.equity, now)
         with self._stage("run.signals") as told:
             with time_limit(self._strategy_timeout_s, what=f"run of {self._config.backtest.strategy}"):
-                signals = evaluate(self._strategy, bars)
+                signals = evaluate(self._strategy, bars, changed=self._tell_changed)
             told["new_bars"] = len(bars.index) - first_new
         with self._stage("run.orders") as told:
             planned = self._decide(now, bars, signals, first_new, hits, incomplete)
@@ -617,6 +618,13 @@ class Pipeline:
             OrderStatus.ACCEPTED,
             OrderStatus.PARTIALLY_FILLED,
         )
+
+    def _tell_changed(self, names: Sequence[str]) -> None:
+        """Say once what the strategy changes of its process; it was put back already."""
+        new = [name for name in names if name not in self._changed]
+        self._changed.update(new)
+        if new:
+            self._log.warning("strategy.changed_process", what=", ".join(new), reason="put back after the run")
 
     @contextmanager
     def _stage(self, event: str) -> Iterator[dict[str, Any]]:
