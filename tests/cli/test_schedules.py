@@ -30,7 +30,7 @@ def test_a_dry_run_shows_what_would_be_deployed_and_deploys_nothing(saved: Path,
     shown = {line[:14].strip(): line[14:].strip() for line in told.out.splitlines()}
     assert shown["name"] == "mornings"
     assert shown["params"] == "fast=2, slow=4"
-    assert shown["initial cash"] == "500 USDT"
+    assert shown["initial cash"] == "500.00 USDT"
     assert shown["limits"] == "max_order_notional=50, price_collar_fraction=0.05"
     assert shown["schedule"] == "at 09:30 Asia/Kolkata on mon, tue, wed, thu, fri, sat"
     assert (shown["start"], shown["end"]) == ("2030-01-04T04:00:00Z", "2030-01-07T00:00:00Z")

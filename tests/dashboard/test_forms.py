@@ -130,7 +130,7 @@ def test_the_next_runs_stand_with_what_will_not_work_then() -> None:
     app.session_state["config"] = deployed(OnBarClose(), "indian_equity", Timeframe.D1, oms="zerodha")
     app.session_state["now"] = parse_time("2025-06-03T05:00")
     app.run()
-    assert app.markdown[0].value.replace("\\", "") == "**Next runs** 2025-06-03 10:00, 2025-06-04 10:00, 2025-06-05 10:00 UTC"
+    assert app.markdown[0].value.replace("\\", "") == "**Next runs** 2025-06-03 14:30, 2025-06-04 14:30, 2025-06-05 14:30 UTC"
     [warning] = [shown.value.replace("\\", "") for shown in app.warning]
     assert warning.startswith("No order can be sent: Indian equities (NSE) is closed when a run sees a new bar")
     app.session_state["config"] = deployed(
