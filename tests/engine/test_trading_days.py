@@ -260,17 +260,24 @@ def test_what_waits_over_an_auction_is_not_decided_anew(*, sharing: bool, ages: 
     ]
 
 
-def test_what_waits_is_not_decided_anew_beside_other_symbols() -> None:
-    """With a pool in common the bars are lived another way: the same orders come of it."""
-    bars, signals = read_session(WAITING, AUCTIONED, "15m")
-    plain = Bars.from_frames({AUCTIONED: bars[AUCTIONED], ORDINARY: bars[AUCTIONED]}, market="indian_equity", timeframe="15m")
+AGAIN = """
+    2026-09-01 15:00  100 100 100 100 E
+    2026-09-01 15:30  125 125 125 125 E
+    2026-09-02 09:15  125
+    2026-09-02 09:30  125
+"""
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_what_waits_is_not_decided_anew_beside_other_symbols(*, sharing: bool) -> None:
+    """With a pool in common the bars are lived another way: the same order comes of it, with the quantity of its own bar."""
+    bars, signals = read_session(AGAIN, AUCTIONED, "15m")
+    pair = Bars.from_frames({AUCTIONED: bars[AUCTIONED], ORDINARY: bars[AUCTIONED]}, market="indian_equity", timeframe="15m")
     both = Signals(*(frame.assign(**{ORDINARY: False}) for frame in (signals.entries, signals.exits)))
-    for ages in ({}, {"max_hold_bars": 50}):
-        config = PortfolioConfig(size_type="amount", size=1, **ages)
-        assert filled(simulate(plain, both, config)) == [
-            ("2026-09-01 15:00", "BUY", 1, 100, "entry"),
-            ("2026-09-02 09:15", "SELL", 1, 102, "exit"),
-        ]
+    for ages in (None, 50):
+        portfolio = simulate(pair, both, PortfolioConfig(size_type="value", size=1_000, max_hold_bars=ages, cash_sharing=sharing))
+        assert filled(portfolio) == [("2026-09-02 09:15", "BUY", 10, 125, "entry")]
+        assert portfolio.orders["bar_time"].tolist() == [bars.index[0]]
 
 
 @pytest.mark.parametrize("auction_fills", [True, False])
