@@ -22,7 +22,7 @@ from algo_py.strategy import Bars, Field, Signals, Strategy, evaluate
 from algo_py.strategy.session_table import close_times
 from tests.engine.markets import Walk, random_signals
 from tests.engine.nse_bars import AUCTIONED, FIRST_ERA, IST, ORDINARY, SECOND_ERA, ist, universe
-from tests.engine.tables import filled, session
+from tests.engine.tables import filled, read_session, session
 
 MARKET = get_market("indian_equity")
 ERAS = (date(2026, 7, 30), FIRST_ERA, SECOND_ERA, date(2026, 12, 3), date(2026, 11, 6))  # the last ones: a change, and Muhurat
@@ -258,6 +258,39 @@ def test_what_waits_over_an_auction_is_not_decided_anew(*, sharing: bool, ages: 
         ("2026-09-01 15:00", "BUY", 1, 100, "entry"),
         ("2026-09-02 09:15", "SELL", 1, 102, "exit"),
     ]
+
+
+AGAIN = """
+    2026-09-01 15:00  100 100 100 100 E
+    2026-09-01 15:30  125 125 125 125 E
+    2026-09-02 09:15  125
+    2026-09-02 09:30  125
+"""
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_what_waits_is_not_decided_anew_beside_other_symbols(*, sharing: bool) -> None:
+    """With a pool in common the bars are lived another way: the same order comes of it, with the quantity of its own bar."""
+    bars, signals = read_session(AGAIN, AUCTIONED, "15m")
+    pair = Bars.from_frames({AUCTIONED: bars[AUCTIONED], ORDINARY: bars[AUCTIONED]}, market="indian_equity", timeframe="15m")
+    both = Signals(*(frame.assign(**{ORDINARY: False}) for frame in (signals.entries, signals.exits)))
+    for ages in (None, 50):
+        portfolio = simulate(pair, both, PortfolioConfig(size_type="value", size=1_000, max_hold_bars=ages, cash_sharing=sharing))
+        assert filled(portfolio) == [("2026-09-02 09:15", "BUY", 10, 125, "entry")]
+        assert portfolio.orders["bar_time"].tolist() == [bars.index[0]]
+
+
+@pytest.mark.parametrize("auction_fills", [True, False])
+def test_no_stop_is_looked_at_in_an_auction(*, auction_fills: bool) -> None:
+    text = """
+        2026-09-01 14:45  100 100 100 100 E
+        2026-09-01 15:00  100
+        2026-09-01 15:30   98
+        2026-09-02 09:15   99  99  99  99
+        2026-09-02 09:30   97
+    """
+    portfolio = session(text, AUCTIONED, "15m", size_type="amount", size=1, stop_loss=0.015, auction_fills=auction_fills)
+    assert filled(portfolio)[1] == ("2026-09-02 09:30", "SELL", 1, 97, "stop_loss")
 
 
 def test_fills_at_the_close_wait_over_an_auction_too() -> None:
