@@ -98,6 +98,7 @@ def test_a_fault_is_one_line_with_the_place_of_its_traceback(workspace: Workspac
 def test_a_folder_that_is_no_workspace_is_refused_and_left_alone(serve: Serve, sit_down: Open, workspace: Workspace) -> None:
     person = sit_down(serve())
     workspace.settings_file.unlink()
+    workspace.database_file.unlink()
     person.opens("deployment")
     assert person.alerts() == [f"{workspace.root} is not a workspace. Make one: algo-py init"]
     assert not (workspace.root / "database" / "algo.db").exists()
