@@ -107,7 +107,8 @@ class Person:
         pytest.fail(f"{name} does not show {inside}")
 
     def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True)
+        """Return a button of the page; the one that Streamlit shows in its header while a page is slow is called Stop, too."""
+        return self.page.get_by_role("button", name=name, exact=True).and_(self.page.locator(":not([kind='header'])"))
 
     def sees(self, label: str, value: str) -> None:
         """Fail unless this stands in a field."""
