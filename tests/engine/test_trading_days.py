@@ -125,7 +125,7 @@ def test_no_order_does_what_the_day_forbids(
     portfolio = simulate(bars, random_signals(bars, seed=seed, share=0.2, short=True), config)
     length = Timeframe.parse(timeframe)
     orders = portfolio.orders[portfolio.orders["status"] == "FILLED"]
-    assert len(orders) > 10
+    assert len(orders) > 3  # a short week with a hole in it has few
     for symbol, moment, reason in orders[["symbol", "time", "reason"]].to_numpy().tolist():
         is_auction = calendar_of(symbol).is_auction(pd.Timestamp(moment).to_pydatetime(), length)
         assert not is_auction or (auction_fills and reason not in ("stop_loss", "trailing_stop", "take_profit"))
